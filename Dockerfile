@@ -1,0 +1,21 @@
+# syntax=docker/dockerfile:1
+FROM python:3.11-slim AS build
+WORKDIR /build
+COPY requirements.lock ./
+RUN python -m venv /opt/seatwise && /opt/seatwise/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY app ./app
+COPY migrations ./migrations
+RUN /opt/seatwise/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
+
+FROM python:3.11-slim
+RUN useradd --system --create-home --home-dir /var/lib/seatwise --uid 10001 seatwise
+COPY --from=build /opt/seatwise /opt/seatwise
+ENV PATH=/opt/seatwise/bin:$PATH PYTHONUNBUFFERED=1 SEATWISE_DATA_DIR=/var/lib/seatwise/data SEATWISE_LOG_FORMAT=json
+WORKDIR /var/lib/seatwise
+USER seatwise
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
+    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
+CMD ["seatwise", "serve", "--host", "0.0.0.0", "--port", "8000"]

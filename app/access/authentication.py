@@ -1,0 +1,39 @@
+"""From a bearer to the one who calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.access.keys import principal_of_id, principal_of_key
+from app.access.principal import Principal
+from app.access.tokens import Tokens
+from app.core.database import Database
+from app.core.errors import NotAuthenticated
+
+_NOBODY = "Send a valid API key or access token: Authorization: Bearer <key>."
+
+
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """Knows API keys and the access tokens minted for them."""
+
+    database: Database
+    tokens: Tokens
+
+    async def authenticate(self, authorization: str | None) -> Principal:
+        """Whom an Authorization header stands for. Raises NotAuthenticated, which never repeats it."""
+        scheme, _, bearer = (authorization or "").partition(" ")
+        bearer = bearer.strip()
+        if scheme.lower() != "bearer" or not bearer:
+            raise NotAuthenticated(_NOBODY)
+        principal = await self._of_token(bearer) or await principal_of_key(self.database, bearer)
+        if principal is None:
+            raise NotAuthenticated("This key or token is unknown, expired or revoked.")
+        return principal
+
+    async def _of_token(self, bearer: str) -> Principal | None:
+        """Whom a token stands for. An API key does not look like one, so it costs nothing here."""
+        if not bearer.startswith("eyJ"):
+            return None
+        key_id = await self.tokens.read(bearer)
+        return None if key_id is None else await principal_of_id(self.database, key_id)

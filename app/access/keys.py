@@ -1,0 +1,109 @@
+"""API keys: how one is made, and whom one stands for. Only the SHA-256 of a key is kept."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import sha256
+from uuid import UUID
+
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.principal import Principal, Role
+from app.core.clock import now
+from app.core.database import Database, Record
+from app.core.errors import InvalidInput
+from app.core.ids import new_id
+from app.core.settings import Settings
+from app.models import ApiKey
+
+PREFIX = "sw_"
+_FIRST_KEY_LOCK = 7_316_524_902
+
+_VALID = """
+SELECT id, name, email, role,
+       last_used_at IS NULL OR last_used_at < now() - interval '1 minute' AS note_use
+FROM api_keys
+WHERE {column} = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+"""
+_VALID_BY_HASH = _VALID.format(column="key_hash")
+_VALID_BY_ID = _VALID.format(column="id")
+_NOTE_USE = """
+UPDATE api_keys SET last_used_at = now()
+WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key just made; `secret` is the whole key, shown once."""
+
+    row: ApiKey
+    secret: str = field(repr=False)
+
+
+def hash_of(key: str) -> bytes:
+    return sha256(key.encode()).digest()
+
+
+def create_key(
+    session: AsyncSession, *, name: str, role: Role, email: str | None = None, expires_at: datetime | None = None
+) -> NewKey:
+    """Make a key: `sw_` and 32 random bytes in base64url. Raises InvalidInput when it would have expired already."""
+    if expires_at is not None and expires_at <= now():
+        raise InvalidInput.at("#/expires_at", "This time is past; name a later one, or null for a key without end.")
+    secret = PREFIX + secrets.token_urlsafe(32)
+    row = ApiKey(
+        id=new_id(),
+        name=name,
+        role=role,
+        email=email,
+        key_hash=hash_of(secret),
+        expires_at=expires_at,
+        last_used_at=None,
+        revoked_at=None,
+        created_at=now(),
+        updated_at=now(),
+    )
+    session.add(row)
+    return NewKey(row, secret)
+
+
+async def principal_of_key(database: Database, key: str) -> Principal | None:
+    """Whom a whole key stands for; None where it is unknown, expired or revoked."""
+    return await _principal(database, await database.pool.fetchrow(_VALID_BY_HASH, hash_of(key)))
+
+
+async def principal_of_id(database: Database, key_id: UUID) -> Principal | None:
+    """Whom the key with this id stands for, as long as it is valid."""
+    return await _principal(database, await database.pool.fetchrow(_VALID_BY_ID, key_id))
+
+
+async def _principal(database: Database, row: Record | None) -> Principal | None:
+    if row is None:
+        return None
+    if row["note_use"]:
+        await database.pool.execute(_NOTE_USE, row["id"])
+    return Principal("api_key", row["id"], row["name"], row["email"], row["role"])
+
+
+async def ensure_first_key(database: Database, settings: Settings) -> str | None:
+    """At start: the key of SEATWISE_ADMIN_KEY exists; without it, and without any key at all, one is made.
+
+    Answers the generated key, to be shown once, else None. Processes that start together agree under a lock.
+    """
+    async with database.session() as session:
+        await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _FIRST_KEY_LOCK})
+        if settings.admin_key is not None:
+            await _ensure_known(session, settings.admin_key.get_secret_value(), settings.admin_email)
+            return None
+        if await session.scalar(select(ApiKey.id).limit(1)) is not None:
+            return None
+        return create_key(session, name="admin", role="admin", email=settings.admin_email).secret
+
+
+async def _ensure_known(session: AsyncSession, key: str, email: str | None) -> None:
+    if await session.scalar(select(ApiKey.id).where(ApiKey.key_hash == hash_of(key))) is None:
+        session.add(ApiKey(id=new_id(), name="admin", role="admin", email=email, key_hash=hash_of(key)))

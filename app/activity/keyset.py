@@ -1,0 +1,144 @@
+"""Pages of hand-written SQL by keyset: the same cost at any depth, stable while rows are added.
+
+Nulls stand last in both directions, so a list by a nullable key has two stretches: rows with a key in its order, then
+rows without one by id. Each stretch is a range of its index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.errors import BadCursor
+
+Row = Mapping[str, Any]
+Fetch = Callable[..., Awaitable[Sequence[Any]]]
+"""`pool.fetch`, or `fetch_in(session)`: takes a statement and its parameters, gives rows."""
+
+Scalar = str | int | float | bool | None
+_PLACE = ("sort_key", "sort_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What a list can be sorted by. `column` is an SQL expression with an index on (expression, id)."""
+
+    column: str
+    kind: Literal["text", "time"] = "text"
+    nullable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One page as asked for: sorted by `key` (None: by id, the order of creation), after the values of a cursor."""
+
+    limit: int
+    key: Key | None = None
+    descending: bool = True
+    after: Sequence[Scalar] | None = None
+
+
+class Values(list[Any]):
+    """The parameters of a statement in the making."""
+
+    def add(self, value: Any) -> str:
+        """The placeholder under which the statement finds the value."""
+        self.append(value)
+        return f"${len(self)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A statement up to its conditions.
+
+    text      has the fields {key}, {where}, {order}, {way} and {limit}; its last two columns, `sort_key` ({key}) and
+              `sort_id` (the identity), tell a row's place and are no part of the answer.
+    identity  the column that is the order of creation.
+    read_id   from a cursor's text to a value of the identity.
+    """
+
+    text: str
+    identity: str
+    conditions: tuple[str, ...]
+    values: tuple[Any, ...]
+    read_id: Callable[[str], Any] = UUID
+
+
+async def fetch_page(fetch: Fetch, selection: Selection, wanted: Slice) -> tuple[list[Row], list[Scalar] | None]:
+    """The rows of one page, and the cursor's values where more follow."""
+    rows: list[Row] = []
+    for condition, order, values in _stretches(selection, wanted):
+        statement = selection.text.format(
+            key=wanted.key.column if wanted.key else "NULL",
+            where=" AND ".join((*selection.conditions, condition)),
+            order=order,
+            limit=wanted.limit + 1 - len(rows),
+            way="DESC" if wanted.descending else "ASC",
+        )
+        rows += await fetch(statement, *values)
+        if len(rows) > wanted.limit:
+            shown = rows[: wanted.limit]
+            return shown, _cursor(shown[-1])
+    return rows, None
+
+
+def fetch_in(session: AsyncSession) -> Fetch:
+    """Fetches inside the session's transaction, so that it sees what the session has changed."""
+
+    async def fetch(statement: str, *values: Any) -> Sequence[Any]:
+        connection = await session.connection()
+        return (await connection.exec_driver_sql(statement, values)).mappings().all()
+
+    return fetch
+
+
+def content_of(row: Row) -> dict[str, Any]:
+    """A row as its answer."""
+    content = dict(row)
+    for column in _PLACE:
+        del content[column]
+    return content
+
+
+def _stretches(selection: Selection, wanted: Slice) -> list[tuple[str, str, Values]]:
+    """Condition, order and parameters of each stretch that the page may reach, in their order."""
+    identity, way, key = selection.identity, "DESC" if wanted.descending else "ASC", wanted.key
+    value, last_id = _place(selection, wanted)
+    past = "<" if wanted.descending else ">"
+    values = Values(selection.values)
+    by_id = "true" if last_id is None else f"{identity} {past} {values.add(last_id)}"
+    if key is None:
+        return [(by_id, f"{identity} {way}", values)]
+    stretches = []
+    if last_id is None or value is not None:
+        own = Values(selection.values)
+        known = f"{key.column} IS NOT NULL" if key.nullable else "true"
+        if last_id is not None:
+            known = f"({key.column}, {identity}) {past} ({own.add(value)}, {own.add(last_id)})"
+        stretches.append((known, f"{key.column} {way}, {identity} {way}", own))
+        by_id, values = "true", Values(selection.values)
+    if key.nullable:
+        stretches.append((f"{key.column} IS NULL AND {by_id}", f"{identity} {way}", values))
+    return stretches
+
+
+def _place(selection: Selection, wanted: Slice) -> tuple[Any, Any]:
+    if wanted.after is None:
+        return None, None
+    try:
+        value, last_id = wanted.after
+        if wanted.key is not None and wanted.key.kind == "time" and value is not None:
+            return datetime.fromisoformat(str(value)), selection.read_id(str(last_id))
+        return value, selection.read_id(str(last_id))
+    except ValueError:
+        raise BadCursor("This cursor is damaged. Begin again without a cursor.") from None
+
+
+def _cursor(row: Row) -> list[Scalar]:
+    key, identity = (row[column] for column in _PLACE)
+    return [key.isoformat() if isinstance(key, datetime) else key, str(identity)]

@@ -1,0 +1,1 @@
+"""The edge: one file for each noun of the REST API."""

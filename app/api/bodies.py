@@ -1,0 +1,100 @@
+"""Reading a JSON body strictly, so that what passes can be stored: no NaN, no NUL, no half characters."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, NoReturn
+
+from fastapi import Request
+
+from app.core.errors import FieldError, InvalidInput
+
+MAX_DEPTH = 60
+JSON_TYPES = frozenset({"application/json"})
+PATCH_TYPES = JSON_TYPES | {"application/merge-patch+json"}
+
+
+class StrictRequest(Request):
+    """A request whose body is JSON of RFC 8259 in UTF-8."""
+
+    async def json(self) -> Any:
+        """The body's value, read once. Raises InvalidInput where it is no JSON or cannot be stored."""
+        if "strict_json" not in self.scope:
+            self.scope["strict_json"] = _parsed(await self.body())
+        return self.scope["strict_json"]
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        value = json.loads(body.decode(), parse_constant=_refuse)
+    except UnicodeDecodeError as error:
+        raise InvalidInput.at("#", "The body is not JSON: it is not UTF-8.") from error
+    except RecursionError as error:
+        raise InvalidInput.at("#", "The body is nested too deeply.") from error
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise InvalidInput.at("#", f"The body is not JSON: {error.msg} at {place}.") from error
+    except ValueError as error:
+        raise InvalidInput.at("#", "The body is not JSON: a number in it is too large or none.") from error
+    refuse_unstorable(value)
+    return value
+
+
+def _refuse(_constant: str) -> NoReturn:
+    raise ValueError
+
+
+def refuse_unstorable(value: Any) -> None:
+    """Raises InvalidInput at each text or number that PostgreSQL cannot hold, and where nesting is too deep."""
+    errors: list[FieldError] = []
+    waiting: list[tuple[str, int, Any]] = [("#", 0, value)]
+    while waiting:
+        pointer, depth, item = waiting.pop()
+        if isinstance(item, (dict, list)):
+            if depth >= MAX_DEPTH:
+                errors.append(FieldError(f"This is nested more than {MAX_DEPTH} levels deep.", pointer=pointer))
+                continue
+            pairs = item.items() if isinstance(item, dict) else enumerate(item)
+            for key, member in pairs:
+                waiting.append((f"{pointer}/{_escaped(key)}", depth + 1, member))
+                if isinstance(key, str) and (detail := _text_problem(key)):
+                    errors.append(FieldError(f"A name here cannot be stored: {detail}", pointer=pointer))
+        elif detail := _problem(item):
+            errors.append(FieldError(detail, pointer=pointer))
+    if errors:
+        raise InvalidInput(errors)
+
+
+def _problem(item: object) -> str | None:
+    if isinstance(item, str):
+        return _text_problem(item)
+    if isinstance(item, float) and not math.isfinite(item):
+        return "This number is too large."
+    return None
+
+
+def _text_problem(text: str) -> str | None:
+    if "\0" in text:
+        return "A text must not contain the character NUL."
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        return "A text must not contain half of a surrogate pair."
+    return None
+
+
+def _escaped(part: object) -> str:
+    """One step of a JSON pointer (RFC 6901), always writable itself."""
+    plain = str(part).encode("utf-8", "replace").decode().replace("\0", "?")
+    return plain.replace("~", "~0").replace("/", "~1")
+
+
+def refuse_unstorable_parameters(request: Request) -> None:
+    """Raises InvalidInput where a query or path parameter contains NUL."""
+    pairs = [*request.query_params.multi_items(), *request.path_params.items()]
+    errors = [
+        FieldError("A parameter must not contain the character NUL.", parameter=name.replace("\0", "?"))
+        for name, value in pairs
+        if "\0" in f"{name}{value}"
+    ]
+    if errors:
+        raise InvalidInput(errors)

@@ -1,0 +1,214 @@
+"""Secrets for a connector: they go in, are tried, and never come out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import BaseModel, Field
+from sqlalchemy import func, select
+
+from app import credentials
+from app.access.audit import MASK, audit
+from app.api.deps import Admin, Operator, Runtime, Session, Viewer
+from app.api.lists import ListOf, Page, list_answer, paging, select_page
+from app.api.openapi import problems
+from app.api.resources import Body, Creator, Moment, Name, Resource, Text, answer, require_match, unset
+from app.api.unit_of_work import Route
+from app.connectors import registry
+from app.core.errors import FailureCode
+from app.models import Credential
+
+router = APIRouter(prefix="/v1/credentials", tags=["Credentials"], route_class=Route)
+
+SecretText = Annotated[str, Field(min_length=1, max_length=20_000)]
+Place = Annotated[dict[Literal["env", "file"], Annotated[str, Field(min_length=1)]], Field(min_length=1, max_length=1)]
+Secrets = Annotated[
+    dict[str, SecretText | Place],
+    Field(
+        description="By name, as the scheme's `secrets_schema` asks. With storage `local` each is"
+        ' `{"env": "NAME"}` or `{"file": "/path"}`.',
+        json_schema_extra={"writeOnly": True},
+        examples=[{"client_id": "7d1c0a52-…", "client_secret": "…"}],
+    ),
+]
+Options = Annotated[
+    dict[str, Any],
+    Field(description="Connection options, as the connector's `options_schema` asks.", examples=[{"region": "eu"}]),
+]
+
+
+class NewCredential(Body):
+    """A credential to be kept."""
+
+    name: Name
+    connector: Annotated[str, Field(json_schema_extra={"enum": list(registry.MANIFESTS)})]
+    scheme: Annotated[str, Field(examples=["oauth2_client_credentials"])]
+    storage: Literal["vault", "local"] = "vault"
+    secrets: Secrets
+    options: Options = Field(default_factory=dict)
+    owner: Text | None = None
+    expires_at: Moment | None = None
+
+
+class CredentialPatch(Body):
+    """A merge patch: `secrets` are replaced whole, `options` are merged."""
+
+    name: Name = Field(default_factory=unset)
+    secrets: Secrets = Field(default_factory=unset)
+    options: Options = Field(default_factory=unset)
+    owner: Text | None = None
+    expires_at: Moment | None = None
+
+
+class CredentialAnswer(Resource):
+    """A credential; of its secrets only the names."""
+
+    name: str = Field(examples=["PingOne production"])
+    connector: str = Field(examples=["pingone"])
+    scheme: str = Field(examples=["oauth2_client_credentials"])
+    storage: Literal["vault", "local"]
+    secrets_set: list[str] = Field(examples=[["client_id", "client_secret"]])
+    client_id_last4: str | None = Field(description="The last four characters of the client id.", examples=["4c77"])
+    options: Options
+    owner: str | None
+    expires_at: datetime | None
+    created_by: Creator
+
+
+class Identity(BaseModel):
+    """Whose credential it is, as far as the vendor told."""
+
+    tenant: str | None = Field(examples=["acme.okta.com"])
+    subject: str | None = Field(examples=["seatwise-worker"])
+
+
+class CheckAnswer(BaseModel):
+    """What a credential reveals when tried. Permissions are in the vendor's own words."""
+
+    ok: bool
+    identity: Identity
+    granted: list[str] = Field(examples=[["Environment Admin"]])
+    missing: list[str] = Field(examples=[["Identity Data Admin"]])
+    warnings: list[str] = Field(examples=[[]])
+    code: FailureCode | None = Field(description="Why it is not ok.", examples=["insufficient_permissions"])
+    detail: str = Field(examples=["Grant the worker application the role Identity Data Admin."])
+
+
+def shown(credential: Credential) -> CredentialAnswer:
+    return CredentialAnswer.model_validate(credential)
+
+
+@router.get("", operation_id="list_credentials", response_model=ListOf[CredentialAnswer])
+async def list_credentials(
+    request: Request,
+    _caller: Viewer,
+    session: Session,
+    page: Annotated[Page, Depends(paging("name"))],
+    connector: Annotated[str | None, Query(examples=["pingone"])] = None,
+) -> Response:
+    """Credentials, newest first."""
+    statement = select(Credential)
+    if connector is not None:
+        statement = statement.where(Credential.connector == connector)
+    by_name = func.lower(Credential.name).collate("C")
+    found = await select_page(session, statement, page, identity=Credential.id, sorts={"name": by_name})
+    return list_answer(request, page, [shown(c) for c in found.items], last=found.last, total=found.total)
+
+
+@router.post("", operation_id="create_credential", status_code=201, response_model=CredentialAnswer)
+async def create_credential(
+    request: Request, caller: Admin, session: Session, runtime: Runtime, body: NewCredential
+) -> Response:
+    """Keep a credential. Its secrets are encrypted and never shown again."""
+    credential = await credentials.create(session, runtime, by=caller, **body.model_dump())
+    answered = shown(credential)
+    after = {**answered.model_dump(), "secrets": _named(credential)}
+    audit(session, caller, request, "credential.created", "credential", credential.id, credential.name, None, after)
+    return answer(request, answered, 201, location=f"{router.prefix}/{credential.id}")
+
+
+@router.get("/{credential_id}", operation_id="get_credential", response_model=CredentialAnswer)
+async def get_credential(request: Request, _caller: Viewer, session: Session, credential_id: UUID) -> Response:
+    """One credential."""
+    return answer(request, shown(await credentials.get(session, credential_id)))
+
+
+@router.patch("/{credential_id}", operation_id="update_credential", response_model=CredentialAnswer)
+async def update_credential(
+    request: Request, caller: Admin, session: Session, runtime: Runtime, credential_id: UUID, body: CredentialPatch
+) -> Response:
+    """Change a credential by a JSON merge patch."""
+    credential = await credentials.get(session, credential_id, lock=True)
+    before = shown(credential)
+    require_match(request, before)
+    sent = body.sent()
+    await credentials.change(session, runtime, credential, sent)
+    answered = shown(credential)
+    after = answered.model_dump() | ({"secrets": _named(credential)} if "secrets" in sent else {})
+    audit(
+        session,
+        caller,
+        request,
+        "credential.updated",
+        "credential",
+        credential.id,
+        credential.name,
+        before.model_dump(),
+        after,
+    )
+    return answer(request, answered)
+
+
+@router.delete(
+    "/{credential_id}",
+    operation_id="delete_credential",
+    status_code=204,
+    response_class=Response,
+    responses=problems(409),
+)
+async def delete_credential(request: Request, caller: Admin, session: Session, credential_id: UUID) -> Response:
+    """Delete a credential that no instance uses; else 409 with the member `instances`."""
+    credential = await credentials.get(session, credential_id, lock=True)
+    before = shown(credential)
+    require_match(request, before)
+    await credentials.delete(session, credential)
+    audit(
+        session,
+        caller,
+        request,
+        "credential.deleted",
+        "credential",
+        credential.id,
+        credential.name,
+        before.model_dump(),
+        None,
+    )
+    return Response(status_code=204)
+
+
+@router.post("/{credential_id}/check", operation_id="check_credential", response_model=CheckAnswer)
+async def check_credential(_caller: Operator, session: Session, runtime: Runtime, credential_id: UUID) -> CheckAnswer:
+    """Try a credential at its vendor, with its own options. 200 also when it is not ok."""
+    credential = await credentials.get(session, credential_id)
+    await session.commit()  # the vendor is called with no transaction open
+    found = await credentials.check(runtime, credential)
+    await credentials.note_proof(session, credential, found)
+    return CheckAnswer.model_validate(
+        {
+            "ok": found.ok,
+            "identity": {"tenant": found.tenant, "subject": found.subject},
+            "granted": found.granted,
+            "missing": found.missing,
+            "warnings": found.warnings,
+            "code": found.code,
+            "detail": found.detail,
+        }
+    )
+
+
+def _named(credential: Credential) -> dict[str, str]:
+    """What the audit keeps of secrets that were set: their names."""
+    return dict.fromkeys(credential.secrets_set, MASK)

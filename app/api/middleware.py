@@ -1,0 +1,136 @@
+"""What happens to every request before a route is looked for: id, log line, metrics, size limit, draining."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, field
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.health import Metrics
+from app.api.problems import RETRY_AFTER_S, internal_problem, problem
+from app.core.ids import new_id
+
+log = structlog.get_logger("seatwise.access")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
+_ALWAYS_OPEN = {"/healthz", "/metrics"}
+_QUIET = {"/healthz", "/readyz", "/metrics"}
+MAX_BODY_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Gate:
+    """Whether new requests are let in. The process that stops sets `draining`."""
+
+    draining: bool = False
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What the answer turned out to be; status 500 until one begins."""
+
+    request_id: str
+    status: int = 500
+    started: bool = False
+    began: float = field(default_factory=time.perf_counter)
+
+
+class Edge:
+    """The outermost layer: gives the request its id, and answers faults and requests that come too late."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, gate: Gate) -> None:
+        self.app = app
+        self.metrics = metrics
+        self.gate = gate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        seen = _Seen(_request_id(scope))
+        scope.setdefault("state", {})["request_id"] = seen.request_id
+
+        async def marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                seen.status, seen.started = message["status"], True
+                MutableHeaders(scope=message)["X-Request-Id"] = seen.request_id
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=seen.request_id):
+            try:
+                await self._serve(scope, receive, marked)
+            except Exception:
+                log.exception("request_failed", method=scope["method"], path=scope["path"])
+                if seen.started:
+                    raise
+                await internal_problem(scope)(scope, receive, marked)
+            finally:
+                self._note(scope, seen)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.gate.draining and scope["path"] not in _ALWAYS_OPEN:
+            refusal = problem(
+                scope,
+                503,
+                "This process is stopping. Send the request again shortly.",
+                headers={"Retry-After": str(RETRY_AFTER_S), "Connection": "close"},
+            )
+            await refusal(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    def _note(self, scope: Scope, seen: _Seen) -> None:
+        seconds = time.perf_counter() - seen.began
+        route = getattr(scope.get("route"), "path", None) or "unmatched"
+        self.metrics.observe(scope["method"], route, seen.status, seconds)
+        if scope["path"] not in _QUIET:
+            log.info(
+                "request",
+                method=scope["method"],
+                path=scope["path"],
+                status=seen.status,
+                duration_ms=round(seconds * 1000, 1),
+            )
+
+
+def _request_id(scope: Scope) -> str:
+    sent = Headers(scope=scope).get("x-request-id", "")
+    return sent if _REQUEST_ID.fullmatch(sent) else str(new_id())
+
+
+class BodyLimit:
+    """Refuses a body beyond MAX_BODY_BYTES, told beforehand or found while reading."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        declared = Headers(scope=scope).get("content-length", "0")
+        if declared.isdecimal() and int(declared) > MAX_BODY_BYTES:
+            await _too_large(scope)(scope, receive, send)
+            return
+        read = 0
+
+        async def counted() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > MAX_BODY_BYTES:
+                raise HTTPException(413, _TOO_LARGE)
+            return message
+
+        await self.app(scope, counted, send)
+
+
+_TOO_LARGE = f"A body may have {MAX_BODY_BYTES} bytes at most."
+
+
+def _too_large(scope: Scope) -> ASGIApp:
+    return problem(scope, 413, _TOO_LARGE, headers={"Connection": "close"})

@@ -1,0 +1,83 @@
+"""People: humans, tied together over all their accounts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import Field
+
+from app.activity import people
+from app.activity.keyset import Slice
+from app.activity.people import SORTS, PersonFilter
+from app.api.accounts import AccountAnswer, AccountPage, Prefix, Status, Wanted, answer_accounts
+from app.api.deps import Books, Viewer
+from app.api.lists import ListOf, Page, list_answer, paging
+from app.api.resources import Resource, answer
+from app.api.unit_of_work import Route
+from app.core.errors import NotFound
+
+router = APIRouter(prefix="/v1/people", tags=["People"], route_class=Route)
+
+
+class PersonAnswer(Resource):
+    """One human, as all accounts together tell."""
+
+    name: str = Field(examples=["Ada Lovelace"])
+    email: str | None = Field(
+        description="In lower case: what ties accounts to a person.", examples=["ada@example.com"]
+    )
+    username: str | None = Field(examples=["ada@example.com"])
+    given_name: str | None
+    family_name: str | None
+    status: Status = Field(description="`active` while any account is.")
+    role: str | None = Field(description="As `sync.role` of the instance says.")
+    owner: str | None
+    restrict_access: bool
+    accounts: int = Field(description="How many accounts.", examples=[3])
+    fields: dict[str, Any] = Field(examples=[{}])
+    uploaded_by: str | None = Field(description="Owner of the instance that uploaded the person.")
+
+
+@router.get("", operation_id="list_people", response_model=ListOf[PersonAnswer])
+async def list_people(
+    request: Request,
+    _caller: Viewer,
+    database: Books,
+    page: Annotated[Page, Depends(paging("name"))],
+    status: Status | None = None,
+    role: str | None = None,
+    owner: str | None = None,
+    uploaded_by: str | None = None,
+    q: Prefix = None,
+) -> Response:
+    """People, newest first."""
+    wanted = PersonFilter(status=status, role=role, owner=owner, uploaded_by=uploaded_by, q=q)
+    asked = Slice(page.limit, SORTS.get(page.sort), page.descending, page.after)
+    items, last = await people.list_people(database.pool, wanted, asked)
+    total = await people.count_people(database.pool, wanted) if page.count else None
+    return list_answer(request, page, items, last=last, total=total)
+
+
+@router.get("/{person_id}", operation_id="get_person", response_model=PersonAnswer)
+async def get_person(request: Request, _caller: Viewer, database: Books, person_id: UUID) -> Response:
+    """One person."""
+    return answer(request, await _found(database, person_id))
+
+
+@router.get("/{person_id}/accounts", operation_id="list_accounts_of_person", response_model=ListOf[AccountAnswer])
+async def list_accounts_of_person(
+    request: Request, _caller: Viewer, database: Books, person_id: UUID, page: AccountPage, wanted: Wanted
+) -> Response:
+    """A person's accounts."""
+    await _found(database, person_id)
+    return await answer_accounts(request, database, page, replace(wanted, person_id=person_id))
+
+
+async def _found(database: Books, person_id: UUID) -> bytes:
+    found = await people.find_person(database.pool, person_id)
+    if found is None:
+        raise NotFound("There is no person with this id.")
+    return found

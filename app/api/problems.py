@@ -1,0 +1,224 @@
+"""The one table from what went wrong to an HTTP answer (RFC 9457), for every answer that is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import asyncpg
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_json
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
+
+from app.core import errors
+
+log = structlog.get_logger(__name__)
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 5
+
+STATUS: dict[type[errors.SeatwiseError], int] = {
+    errors.BadCursor: 400,
+    errors.NotAuthenticated: 401,
+    errors.NotAllowed: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.StalePrecondition: 412,
+    errors.InvalidInput: 422,
+    errors.Unavailable: 503,
+    errors.VendorError: 502,
+}
+
+# What a PostgreSQL error class (the first two letters of its SQLSTATE) says about the request.
+_UNREACHABLE_CLASSES = {"08", "28", "3D", "40", "53", "57"}
+_BAD_DATA_CLASS = "22"
+
+
+class FieldProblem(BaseModel):
+    """One bad field: `pointer` into the body, or `parameter` for query, path and header."""
+
+    pointer: str | None = Field(default=None, examples=["#/name"])
+    parameter: str | None = Field(default=None, examples=["limit"])
+    detail: str
+
+
+class Problem(BaseModel):
+    """An error as RFC 9457 writes it. Some have further members, which their operation names."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(examples=["urn:seatwise:problem:not-found"])
+    title: str = Field(examples=["Not Found"])
+    status: int = Field(ge=400, le=599, examples=[404])
+    detail: str = Field(examples=["There is no such credential."])
+    errors: list[FieldProblem] | None = Field(default=None, description="Each bad field, where the request had any.")
+    request_id: str = Field(examples=["0199f5a1-7c3e-7a51-9d0c-6a1f8e2b4c77"])
+
+
+def request_id(scope: Mapping[str, Any]) -> str:
+    """The id that the edge gave to this request."""
+    found = scope.get("state", {}).get("request_id", "")
+    return str(found)
+
+
+def title_of(status: int) -> str:
+    return HTTPStatus(status).phrase
+
+
+def type_of(status: int) -> str:
+    """What a problem's `type` is: one name for each status."""
+    return f"urn:seatwise:problem:{title_of(status).lower().replace(' ', '-')}"
+
+
+def problem(
+    scope: Mapping[str, Any],
+    status: int,
+    detail: str,
+    *,
+    fields: Sequence[errors.FieldError] = (),
+    headers: Mapping[str, str] | None = None,
+    extensions: Mapping[str, Any] | None = None,
+) -> Response:
+    """An answer that tells what went wrong. Members of `extensions` stand beside the standard ones."""
+    body: dict[str, Any] = {
+        "type": type_of(status),
+        "title": title_of(status),
+        "status": status,
+        "detail": detail,
+        **(extensions or {}),
+    }
+    if fields:
+        body["errors"] = [field.as_json() for field in fields]
+    body["request_id"] = request_id(scope)
+    return Response(to_json(body), status, dict(headers or {}), media_type=MEDIA_TYPE)
+
+
+def internal_problem(scope: Mapping[str, Any]) -> Response:
+    """What a caller is told of a fault of ours: nothing but the id to look for in the log."""
+    return problem(scope, 500, "Something went wrong here. The log has the details under this request_id.")
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of `app` as a problem."""
+    app.add_exception_handler(errors.SeatwiseError, _answer_ours)
+    app.add_exception_handler(RequestValidationError, _answer_validation)
+    app.add_exception_handler(HTTPException, _answer_http)
+    for kind in (DBAPIError, PoolTimeout, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        app.add_exception_handler(kind, _answer_database)
+
+
+async def _answer_ours(request: Request, error: Exception) -> Response:
+    if not isinstance(error, errors.SeatwiseError):
+        raise error
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
+    if status is None:
+        raise error
+    headers = {}
+    if status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="seatwise"'
+    if status == 503:
+        headers["Retry-After"] = str(RETRY_AFTER_S)
+    extensions = dict(error.extensions)
+    if isinstance(error, errors.VendorError):
+        extensions["code"] = error.code
+    return problem(
+        request.scope, status, error.detail, fields=getattr(error, "errors", ()), headers=headers, extensions=extensions
+    )
+
+
+async def _answer_validation(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    fields = [_field_error(item) for item in error.errors()]
+    return problem(request.scope, 422, "The request has fields that cannot be used.", fields=fields)
+
+
+def _field_error(item: Mapping[str, Any]) -> errors.FieldError:
+    """One finding of pydantic's in our form; the value sent is never repeated."""
+    where, *path = item["loc"]
+    kind, detail = item["type"], str(item["msg"])
+    if kind == "extra_forbidden":
+        detail = "There is no such member here; check its spelling."
+    elif kind == "missing":
+        detail = "This is needed."
+    detail = detail.removeprefix("Value error, ")
+    if where == "body":
+        return errors.FieldError(detail, pointer="#" + "".join(f"/{_escaped(part)}" for part in path))
+    return errors.FieldError(detail, parameter=str(path[0]) if path else str(where))
+
+
+def _escaped(part: object) -> str:
+    """One step of a JSON pointer (RFC 6901)."""
+    return str(part).replace("~", "~0").replace("/", "~1")
+
+
+async def _answer_http(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    headers = dict(error.headers or {})
+    if error.status_code == 404:
+        return problem(request.scope, 404, "There is nothing at this path; /docs lists what there is.")
+    if error.status_code == 405:
+        allowed = _allowed_methods(request)
+        headers["Allow"] = ", ".join(allowed)
+        return problem(request.scope, 405, f"This path takes {headers['Allow']}.", headers=headers)
+    return problem(request.scope, error.status_code, str(error.detail), headers=headers)
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """Methods of every route whose path this is, not only of the first one."""
+    path = request.scope["path"]
+    methods: set[str] = set()
+    for context in iter_route_contexts(request.app.routes):
+        if context.path and context.methods and compile_path(context.path)[0].match(path):
+            methods |= context.methods
+    return sorted(methods)
+
+
+async def _answer_database(request: Request, error: Exception) -> Response:
+    if _is_unreachable(error):
+        log.warning("database_unreachable", error=type(error).__name__)
+        return problem(
+            request.scope,
+            503,
+            "The database cannot be reached right now. Try again shortly.",
+            headers={"Retry-After": str(RETRY_AFTER_S)},
+        )
+    cause = getattr(error, "orig", error)
+    if isinstance(error, IntegrityError) or isinstance(cause, asyncpg.IntegrityConstraintViolationError):
+        log.info("constraint_refused", constraint=getattr(cause, "constraint_name", None))
+        return problem(request.scope, 409, "Something that this depends on changed meanwhile. Read it again.")
+    if _sqlstate(error)[:2] == _BAD_DATA_CLASS or isinstance(cause, asyncpg.DataError):
+        return problem(request.scope, 422, "A value is out of the range that can be stored.")
+    raise error
+
+
+def _sqlstate(error: BaseException) -> str:
+    seen: BaseException | None = error
+    while seen is not None:
+        state = getattr(seen, "sqlstate", None)
+        if isinstance(state, str):
+            return state
+        seen = getattr(seen, "orig", None) or seen.__cause__
+    return ""
+
+
+def _is_unreachable(error: Exception) -> bool:
+    """Whether nobody answers at the database, it is stopping, or it broke off what we did.
+
+    An OSError of a socket names no file, one of our own files does.
+    """
+    if isinstance(error, OSError):
+        return error.filename is None
+    if isinstance(error, PoolTimeout) or (isinstance(error, DBAPIError) and error.connection_invalidated):
+        return True
+    if isinstance(error, asyncpg.InterfaceError) and not isinstance(error, asyncpg.DataError):
+        return "clos" in str(error)
+    return _sqlstate(error)[:2] in _UNREACHABLE_CLASSES

@@ -1,0 +1,114 @@
+"""The way to PostgreSQL: a SQLAlchemy engine for resources, an asyncpg pool for the books and the queue.
+
+Two pools, for measured reasons: a SQLAlchemy connection costs a hot list more than its query, and COPY and binary
+rows are asyncpg's own. Rules: no network call while a transaction is open, and never two connections for one piece of
+work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import asyncpg
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from app.core.errors import Unavailable
+
+if TYPE_CHECKING:
+    # One's own connection, or one of the pool's.
+    Connection = asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]
+    Pool = asyncpg.Pool[Any]
+    Record = asyncpg.Record
+else:
+    Connection = Pool = Record = Any
+
+# Parameters of libpq that steer its own client and mean nothing to the server; pasted URLs have them.
+_LIBPQ_ONLY = frozenset(
+    {
+        "channel_binding", "connect_timeout", "fallback_application_name", "gssdelegation", "gssencmode", "keepalives",
+        "keepalives_count", "keepalives_idle", "keepalives_interval", "load_balance_hosts", "pgbouncer", "pool_timeout",
+        "replication", "require_auth", "requirepeer", "sslcompression", "sslcertmode", "sslnegotiation", "sslsni",
+        "tcp_user_timeout", "connection_limit", "schema",
+    }
+)  # fmt: skip
+
+
+def normalise_url(url: str) -> str:
+    """A PostgreSQL URL in the form asyncpg takes: any scheme people paste (`postgres://`, `postgresql+asyncpg://`),
+    without the parameters that only libpq's own client knows.
+
+    Raises ValueError, which never repeats the URL, where it is none.
+    """
+    parts = urlsplit(url.strip())
+    scheme = parts.scheme.split("+", 1)[0]
+    if scheme not in {"postgres", "postgresql"}:
+        raise ValueError("SEATWISE_DATABASE_URL must begin with postgresql://")
+    known = [(k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if k.lower() not in _LIBPQ_ONLY]
+    return urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(known), ""))
+
+
+async def _prepare(connection: asyncpg.Connection[Any]) -> None:
+    """JSON columns as Python values, in binary, so that COPY takes them too. Bytes pass as ready JSON."""
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        format="binary",
+        encoder=lambda value: b"\x01" + (value if isinstance(value, bytes) else msgspec.json.encode(value)),
+        decoder=lambda data: msgspec.json.decode(data[1:]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """An open way to one database; make it with `open_database`."""
+
+    url: str
+    engine: AsyncEngine
+    sessions: async_sessionmaker[AsyncSession]
+    pool: Pool
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[AsyncSession]:
+        """A session whose work is committed at the end, or rolled back when anything is raised."""
+        async with self.sessions() as session, session.begin():
+            yield session
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """An asyncpg connection inside one transaction."""
+        async with self.pool.acquire() as connection, connection.transaction():
+            yield connection
+
+    async def connect(self) -> asyncpg.Connection[Any]:
+        """A connection of the caller's own, outside the pool: for listening and for long runs."""
+        connection = await asyncpg.connect(self.url)
+        await _prepare(connection)
+        return connection
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+        await self.pool.close()
+
+
+async def open_database(url: str, *, size: int = 10) -> Database:
+    """Open both pools, `size` connections each at most. Raises Unavailable where nobody answers."""
+    dsn = normalise_url(url)
+    try:
+        pool = await asyncpg.create_pool(dsn, min_size=1, max_size=size, init=_prepare, command_timeout=300)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        raise Unavailable(
+            f"The database cannot be reached: {type(error).__name__}. Check SEATWISE_DATABASE_URL."
+        ) from error
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=lambda: asyncpg.connect(dsn),
+        pool_size=size,
+        max_overflow=0,
+        pool_pre_ping=True,
+    )
+    return Database(dsn, engine, async_sessionmaker(engine, expire_on_commit=False), pool)

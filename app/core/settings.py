@@ -1,0 +1,67 @@
+"""Every setting of the service, from the environment (prefix SEATWISE_) or a .env file.
+
+Each name says its unit. The fine print of each is in `.env.example`, which a test compares with this class.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Network = IPv4Network | IPv6Network
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="SEATWISE_", env_file=".env", extra="ignore", frozen=True)
+
+    database_url: SecretStr | None = None
+    data_dir: Path = Path("var")
+    admin_key: SecretStr | None = None
+    admin_email: str | None = None
+    encryption_keys: SecretStr | None = None
+    secrets_dir: Path = Path("/run/secrets")
+    outbound_allow: Annotated[tuple[Network, ...], NoDecode] = ()
+    public_url: str | None = None
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    integration_user: str = "saas-integration@localhost"
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "text"] | None = None
+
+    vendor_timeout_s: float = Field(default=30, gt=0)
+    vendor_retry_s: float = Field(default=300, ge=0)
+    rate_headroom_percent: int = Field(default=50, ge=0, le=95)
+    lease_s: float = Field(default=20, ge=2)
+    sync_concurrency: int = Field(default=8, ge=1)
+    database_pool_size: int = Field(default=10, ge=2)
+
+    @field_validator("outbound_allow", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(ip_network(part.strip(), strict=False) for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _origins(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator(
+        "log_format", "database_url", "admin_key", "encryption_keys", "public_url", "admin_email", mode="before"
+    )
+    @classmethod
+    def _blank_is_unset(cls, value: object) -> object:
+        return None if value == "" else value
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    return Settings()

@@ -1,0 +1,228 @@
+"""Credentials: what one must hold, how its secrets are kept, and what it reveals when tried."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import delete as delete_from
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.principal import Principal
+from app.connectors import registry
+from app.connectors.contract import Check
+from app.connectors.manifest import Manifest, Scheme
+from app.core.clock import now
+from app.core.errors import Conflict, FieldError, InvalidInput, NotFound, VendorError
+from app.core.ids import new_id
+from app.core.settings import Settings
+from app.http.auth import private_key_problem
+from app.http.egress import check_url
+from app.models import Credential, Instance, VendorToken
+from app.sync.connection import connect
+from app.sync.runtime import Runtime
+from app.sync.secrets import local_place_error, sealing_context
+
+Storage = Literal["vault", "local"]
+Secrets = Mapping[str, Any]
+CHECK_RETRY_S = 10
+CHECK_PATIENCE_S = 30
+
+
+async def create(
+    session: AsyncSession,
+    runtime: Runtime,
+    *,
+    by: Principal,
+    name: str,
+    connector: str,
+    scheme: str,
+    storage: Storage,
+    secrets: Secrets,
+    options: Mapping[str, Any],
+    owner: str | None,
+    expires_at: datetime | None,
+) -> Credential:
+    """Keep a new credential. Raises InvalidInput, which names each thing that the connector cannot use."""
+    described = registry.MANIFESTS.get(connector)
+    if described is None:
+        known = ", ".join(registry.MANIFESTS)
+        raise InvalidInput.at("#/connector", f"There is no connector {connector!r}; there are {known}.")
+    asked = _scheme(described, scheme)
+    _refuse(
+        [
+            *secret_errors(asked, storage, secrets, runtime.settings),
+            *option_errors(described, options, runtime.settings),
+        ]
+    )
+    credential = Credential(
+        id=new_id(),
+        name=name,
+        connector=connector,
+        scheme=scheme,
+        storage=storage,
+        options=dict(options),
+        owner=owner,
+        expires_at=expires_at,
+        proved=None,
+        created_by=by.as_creator(),
+        created_at=now(),
+        updated_at=now(),
+    )
+    _keep_secrets(runtime, credential, secrets)
+    session.add(credential)
+    await session.flush()
+    return credential
+
+
+async def get(session: AsyncSession, credential_id: UUID, *, lock: bool = False) -> Credential:
+    """One credential; with `lock` nobody else changes it meanwhile. Raises NotFound."""
+    credential = await session.get(Credential, credential_id, with_for_update=lock)
+    if credential is None:
+        raise NotFound("There is no credential with this id.")
+    return credential
+
+
+async def change(session: AsyncSession, runtime: Runtime, credential: Credential, sent: Mapping[str, Any]) -> None:
+    """Apply a merge patch: `secrets` replace the old ones whole, `options` are merged, the rest is set.
+
+    Raises InvalidInput.
+    """
+    described = registry.manifest(credential.connector)
+    errors: list[FieldError] = []
+    options = _merged(credential.options, sent.get("options") or {})
+    if "options" in sent:
+        errors += option_errors(described, options, runtime.settings)
+    secrets = sent.get("secrets")
+    if secrets is not None:
+        storage: Storage = "local" if credential.storage == "local" else "vault"
+        errors += secret_errors(_scheme(described, credential.scheme), storage, secrets, runtime.settings)
+    _refuse(errors)
+    for member in ("name", "owner", "expires_at"):
+        if member in sent:
+            setattr(credential, member, sent[member])
+    credential.options = options
+    if secrets is not None:
+        _keep_secrets(runtime, credential, secrets)
+        credential.proved = None
+        # A token of the old secrets would hide that the new ones do not work.
+        await session.execute(delete_from(VendorToken).where(VendorToken.credential_id == credential.id))
+    credential.updated_at = now()
+    await session.flush()
+
+
+async def delete(session: AsyncSession, credential: Credential) -> None:
+    """Raises Conflict with the member `instances` while any uses it."""
+    used = select(Instance.id, Instance.name).where(Instance.credential_id == credential.id).order_by(Instance.name)
+    instances = [{"id": str(row.id), "name": row.name} for row in (await session.execute(used)).all()]
+    if instances:
+        names = ", ".join(instance["name"] for instance in instances)
+        raise Conflict(f"It is in use by {names}. Give them another credential first.", instances=instances)
+    await session.delete(credential)
+    await session.flush()
+
+
+async def check(runtime: Runtime, credential: Credential, options: Mapping[str, Any] | None = None) -> Check:
+    """Try a credential at its vendor. A vendor that cannot be reached is an answer too, with its code.
+
+    options  an instance's, which win over the credential's own.
+    No transaction may be open: the vendor is called. It is asked for CHECK_PATIENCE_S seconds at most.
+    """
+    settings = runtime.settings
+    hasty = settings.model_copy(update={"vendor_retry_s": min(settings.vendor_retry_s, CHECK_RETRY_S)})
+    try:
+        async with (
+            asyncio.timeout(CHECK_PATIENCE_S),
+            connect(replace(runtime, settings=hasty), credential, options or {}) as connection,
+        ):
+            return await connection.connector.check()
+    except VendorError as error:
+        return Check(ok=False, tenant=None, subject=None, code=error.code, detail=error.detail)
+    except TimeoutError:
+        detail = f"The vendor gave no answer within {CHECK_PATIENCE_S} s."
+        return Check(ok=False, tenant=None, subject=None, code="vendor_unavailable", detail=detail)
+
+
+async def note_proof(session: AsyncSession, credential: Credential, found: Check) -> None:
+    """Keep what a successful check revealed, unless the secrets were replaced while it ran."""
+    if not found.ok:
+        return
+    proved = {"tenant": found.tenant, "subject": found.subject, "granted": list(found.granted)}
+    same = (Credential.id == credential.id) & (Credential.sealed == credential.sealed)
+    # Not a change that a reader of the credential sees, so its time of change stays.
+    await session.execute(update(Credential).where(same).values(proved=proved, updated_at=Credential.updated_at))
+
+
+def secret_errors(scheme: Scheme, storage: Storage, secrets: Secrets, settings: Settings) -> list[FieldError]:
+    """What is wrong with the secrets given for a scheme; never shows one."""
+    known = {secret.name: secret for secret in scheme.secrets}
+    errors = [
+        FieldError(f"{secret.title} is needed.", pointer=f"#/secrets/{secret.name}")
+        for secret in scheme.secrets
+        if secret.required and secret.name not in secrets
+    ]
+    for name, value in secrets.items():
+        if name not in known:
+            names = ", ".join(known)
+            errors.append(
+                FieldError(f"{scheme.title} has no secret of this name; it has {names}.", f"#/secrets/{name}")
+            )
+        elif problem := _secret_problem(name, storage, value, settings):
+            errors.append(problem)
+    return errors
+
+
+def _secret_problem(name: str, storage: Storage, value: Any, settings: Settings) -> FieldError | None:
+    if storage == "local":
+        return local_place_error(name, value, settings.secrets_dir)
+    pointer = f"#/secrets/{name}"
+    if not isinstance(value, str) or not value.strip():
+        return FieldError("With storage vault this is the secret itself, a text that is not empty.", pointer=pointer)
+    problem = private_key_problem(value) if name == "private_key" else None
+    return None if problem is None else FieldError(problem, pointer=pointer)
+
+
+def option_errors(described: Manifest, options: Mapping[str, Any], settings: Settings) -> list[FieldError]:
+    """What is wrong with connection options, private addresses included; none of them is needed here."""
+    errors = described.option_errors(options)
+    bad = {error.pointer for error in errors}
+    for name, value in options.items():
+        pointer = f"#/options/{name}"
+        if name.endswith("_url") and pointer not in bad:
+            try:
+                check_url(value, settings.outbound_allow, pointer=pointer)
+            except InvalidInput as error:
+                errors.extend(error.errors)
+    return errors
+
+
+def _scheme(described: Manifest, scheme: str) -> Scheme:
+    asked = described.scheme(scheme)
+    if asked is None:
+        known = ", ".join(s.scheme for s in described.schemes)
+        raise InvalidInput.at("#/scheme", f"{described.name} has no scheme {scheme!r}; it has {known}.")
+    return asked
+
+
+def _refuse(errors: list[FieldError]) -> None:
+    if errors:
+        raise InvalidInput(errors)
+
+
+def _keep_secrets(runtime: Runtime, credential: Credential, secrets: Secrets) -> None:
+    sealed = runtime.vault.seal(msgspec.json.encode(dict(secrets)), context=sealing_context(credential.id))
+    client_id = secrets.get("client_id")
+    credential.sealed = sealed
+    credential.secrets_set = sorted(secrets)
+    credential.client_id_last4 = client_id[-4:] if isinstance(client_id, str) else None
+
+
+def _merged(old: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON merge patch of flat options: null takes one away."""
+    return {name: value for name, value in {**old, **patch}.items() if value is not None}

@@ -1,0 +1,179 @@
+"""`seatwise demo`: the newcomer's first command. Everything it shows it has asked the public API for."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.markup import escape
+
+from app.console.client import ApiClient
+from app.console.sync import watch_all
+from app.console.words import failure_words
+from app.core.errors import SeatwiseError
+from app.demo.interrupts import Interrupts
+from app.demo.seats import WINDOW, Use, most_wasteful, read_uses, seats_table, unknown_lines
+from app.demo.service import Service, ready, running
+from app.demo.simulated import Connection, simulated
+from app.demo.vendors.world import World
+
+SIGNALLED = 128
+
+
+def main(
+    keep: bool = False,
+    *,
+    people: int = 1000,
+    applications: int = 40,
+    days: int = 90,
+    activity: float = 0.5,
+    console: Console | None = None,
+) -> int:
+    """Exit status: 0 at the end of the story, 1 where it broke, 128 and the signal's number where it was stopped.
+
+    keep      stay up afterwards, until Ctrl-C or SIGTERM, which then end it with 0.
+    people, applications, days, activity   how large the simulated world is.
+    """
+    demo = Demo(console or Console(), keep=keep)
+    world = World(people=people, applications=applications, days=days, activity=activity)
+    return asyncio.run(demo.run(world))
+
+
+class Demo:
+    """One telling of the story, on one console."""
+
+    def __init__(self, console: Console, *, keep: bool) -> None:
+        self._console = console
+        self._keep = keep
+        self._began = time.monotonic()
+
+    async def run(self, world: World) -> int:
+        interrupts = Interrupts()
+        try:
+            with tempfile.TemporaryDirectory(prefix="seatwise-demo-") as folder:
+                await self._in_folder(Path(folder), world, interrupts)
+        except SeatwiseError as error:
+            self._say(f"[red]The demo cannot go on:[/] {escape(error.detail)}")
+            return 1
+        except asyncio.CancelledError:
+            if interrupts.number is None:
+                raise
+            self._say("Stopped; nothing is left behind.")
+            return SIGNALLED + interrupts.number
+        self._say(f"Done in {time.monotonic() - self._began:.0f} s. Nothing is left behind.")
+        return 0
+
+    async def _in_folder(self, folder: Path, world: World, interrupts: Interrupts) -> None:
+        self._say("Starting the service with a database of its own ...")
+        async with running(folder) as service:
+            try:
+                await ready(service)
+                self._say(f"  It answers at {service.url}.")
+                await self._story(service, world, interrupts)
+            except Exception:
+                self._say("[dim]The end of the service's log:[/]")
+                for line in service.log_tail():
+                    self._say(f"[dim]{escape(line)}[/]")
+                raise
+            self._say("Stopping the service and its database ...")
+
+    async def _story(self, service: Service, world: World, interrupts: Interrupts) -> None:
+        plan = world.plan
+        self._say("Starting three simulated vendors ...")
+        with simulated(world) as connections:
+            self._say(
+                f"  {plan.people:,} people and {plan.applications} applications at PingOne and at Okta each, "
+                f"{plan.days} days of sign-ons; now and then they refuse or break off, as real ones do."
+            )
+            async with ApiClient(service.url, service.key, transport=httpx.AsyncHTTPTransport()) as api:
+                credentials = [await self._credential(api, connection) for connection in connections]
+                instances = await self._sync_all(api, connections, credentials)
+                shown = await self._answers(api, instances)
+            if self._keep:
+                await self._stay(service, list(instances)[0], shown[0].application_id, interrupts)
+
+    async def _credential(self, api: ApiClient, connection: Connection) -> str:
+        credential = await api.post(
+            "/v1/credentials",
+            {
+                "name": connection.name,
+                "connector": connection.connector,
+                "scheme": connection.scheme,
+                "secrets": connection.secrets,
+                "options": connection.options,
+            },
+        )
+        checked = await api.post(f"/v1/credentials/{credential['id']}/check")
+        if not checked["ok"]:
+            missing = ", ".join(checked["missing"])
+            raise SeatwiseError(f"{connection.name}: {checked['detail']}{f' Missing: {missing}.' if missing else ''}")
+        granted, missing = (", ".join(checked[key]) or "nothing" for key in ("granted", "missing"))
+        self._say(f"  {connection.name}: the credential works. Granted: {granted}. Missing: {missing}.")
+        return str(credential["id"])
+
+    async def _sync_all(self, api: ApiClient, connections: list[Connection], credentials: list[str]) -> dict[str, str]:
+        """Names of the instances by id, each synced once."""
+        instances: dict[str, str] = {}
+        syncs: dict[str, str] = {}
+        for connection, credential_id in zip(connections, credentials, strict=True):
+            body = {"name": connection.name, "connector": connection.connector, "credential_id": credential_id}
+            instance = await api.post("/v1/instances", body)
+            sync = await api.post(f"/v1/instances/{instance['id']}/launch")
+            instances[instance["id"]] = syncs[sync["id"]] = connection.name
+        self._say("Three instances are live; each reads its vendor for the first time:")
+        finished = await watch_all(api, syncs, self._console)
+        for sync_id, name in syncs.items():
+            end = finished[sync_id]
+            if end.status != "succeeded":
+                why = failure_words(end.failure) if end.failure else f"The sync was {end.status}."
+                raise SeatwiseError(f"{name}: {why}")
+        return instances
+
+    async def _answers(self, api: ApiClient, instances: dict[str, str]) -> list[Use]:
+        kinds = ("people", "applications", "accounts")
+        totals = [f"{await api.total(f'/v1/{kind}'):,} {kind}" for kind in kinds]
+        self._say(f"The books now hold {totals[0]}, {totals[1]} and {totals[2]}.")
+        uses = await read_uses(api)
+        shown = most_wasteful(uses)
+        self._console.print(seats_table(shown, instances))
+        for line in unknown_lines(uses, instances):
+            self._say(line)
+        return shown
+
+    async def _stay(self, service: Service, instance_id: str, application_id: str, interrupts: Interrupts) -> None:
+        """Show how to go on by hand, and wait for the end of either the user's patience or the service."""
+        header = f"-H 'Authorization: Bearer {service.key}'"
+        accounts = f"application_id={application_id}&usage=unused&window={WINDOW}&limit=5"
+        self._console.rule()
+        for line in (
+            f"The service stays up at {service.url} (documentation: {service.url}/docs).",
+            f"API key: {service.key}",
+            "Who holds a seat without using it, one person's view of it, and another sync:",
+            f"  curl {header} '{service.url}/v1/accounts?{accounts}'",
+            f"  curl {header} '{service.url}/v1/applications/{application_id}/usage?window=7d'",
+            f"  curl {header} -X POST '{service.url}/v1/instances/{instance_id}/syncs'",
+            "Ctrl-C ends it and removes everything.",
+        ):
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        await _first(interrupts.wait, service.process.wait)
+        if service.process.returncode is not None:
+            raise SeatwiseError(f"The service ended with exit status {service.process.returncode}.")
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, soft_wrap=True)
+
+
+async def _first(*waits: Callable[[], Awaitable[Any]]) -> None:
+    """Wait for whichever comes first."""
+    tasks = [asyncio.ensure_future(wait()) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -1,0 +1,123 @@
+"""The service as a process of its own, on an embedded database in a folder of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import psutil
+
+from app.core.errors import SeatwiseError
+
+HOST = "127.0.0.1"
+START_S = 120.0
+STOP_S = 30.0
+LOG_TAIL = 20
+_POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A running service; `key` has the role admin."""
+
+    url: str
+    key: str = field(repr=False)
+    log: Path
+    process: asyncio.subprocess.Process
+
+    def log_tail(self) -> list[str]:
+        """The last lines of its log."""
+        return self.log.read_text(errors="replace").splitlines()[-LOG_TAIL:]
+
+
+@asynccontextmanager
+async def running(folder: Path) -> AsyncIterator[Service]:
+    """The service for the time of the block; all it writes is under `folder`. It may not be ready yet."""
+    port, key = _free_port(), f"sw_demo_{secrets.token_urlsafe(24)}"
+    log = folder / "service.log"
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "app.cli", "serve", "--host", HOST, "--port", str(port)),
+            cwd=folder,
+            env=_environment(folder, key),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,  # a Ctrl-C of the terminal is for the demo, which ends the service in order
+        )
+    try:
+        yield Service(f"http://{HOST}:{port}", key, log, process)
+    finally:
+        await _stop(process)
+        await asyncio.to_thread(_stop_database, folder / "data" / "postgres" / "postmaster.pid")
+
+
+async def ready(service: Service) -> None:
+    """Wait until it can work. Raises SeatwiseError when it ends instead, or takes too long."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(START_S), httpx.AsyncClient(transport=httpx.AsyncHTTPTransport()) as client:
+            while service.process.returncode is None:
+                with suppress(httpx.TransportError):
+                    if (await client.get(f"{service.url}/readyz")).is_success:
+                        return
+                await asyncio.sleep(_POLL_S)
+    status = service.process.returncode
+    raise SeatwiseError(
+        f"The service was not ready within {START_S:.0f} s."
+        if status is None
+        else f"The service ended at its start with exit status {status}."
+    )
+
+
+def _environment(folder: Path, key: str) -> dict[str, str]:
+    """This process's own, without its settings of Seatwise; temporary files go to the folder too."""
+    runtime = folder / "run"
+    runtime.mkdir(mode=0o700)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SEATWISE_")}
+    return {
+        **kept,
+        "XDG_RUNTIME_DIR": str(runtime),
+        "TMPDIR": str(runtime),
+        "SEATWISE_DATA_DIR": str(folder / "data"),
+        "SEATWISE_ADMIN_KEY": key,
+        "SEATWISE_OUTBOUND_ALLOW": "127.0.0.0/8,::1/128",
+        "SEATWISE_LOG_FORMAT": "json",
+    }
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    """Ask it to end, and end it where it does not."""
+    if process.returncode is None:
+        process.terminate()
+    try:
+        async with asyncio.timeout(STOP_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+def _stop_database(pid_file: Path) -> None:
+    """End a database server that its service could not end, because it was killed itself."""
+    try:
+        server = psutil.Process(int(pid_file.read_text().split(maxsplit=1)[0]))
+        if "postgres" in server.name():
+            server.send_signal(signal.SIGINT)
+            server.wait(STOP_S)
+    except (OSError, ValueError, IndexError, psutil.Error):
+        return

@@ -1,0 +1,78 @@
+"""The three simulated vendors of the demo, with their bad moments, and what one would type to connect them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.demo.vendors.ironclad import IroncladVendor
+from app.demo.vendors.okta import OktaVendor
+from app.demo.vendors.pingone import PingOneVendor
+from app.demo.vendors.serve import VendorServer, vendors_of
+from app.demo.vendors.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """name of credential and instance; the rest as `POST /v1/credentials` takes it."""
+
+    name: str
+    connector: str
+    scheme: str
+    secrets: dict[str, str | None] = field(repr=False)
+    options: dict[str, Any]
+
+
+@contextmanager
+def simulated(world: World) -> Iterator[list[Connection]]:
+    """The vendors on loopback for the time of the block."""
+    pingone, okta, ironclad = vendors_of(world, record=False)
+    _spoil(pingone, okta, ironclad)
+    with ExitStack() as stack:
+        servers = [stack.enter_context(VendorServer(vendor)) for vendor in (pingone, okta, ironclad)]
+        yield [_pingone(servers[0]), _okta(servers[1]), _ironclad(servers[2])]
+
+
+def _spoil(pingone: PingOneVendor, okta: OktaVendor, ironclad: IroncladVendor) -> None:
+    """Each vendor refuses, breaks off or forgets its tokens now and then, as the real ones do."""
+    okta.faults.too_many("/apps", at=9, retry_after="2")
+    okta.faults.truncated("/logs", at=8)
+    okta.faults.too_many("/logs", at=30, retry_after="3")
+    pingone.faults.revoke_tokens("/users", at=7)
+    pingone.faults.too_many("/activities", at=4, retry_after="3")
+    pingone.faults.reset("/activities", at=9)
+    ironclad.faults.too_many("/accounts", at=3, retry_after="2")
+
+
+def _urls(server: VendorServer) -> dict[str, str]:
+    return {"api_url": server.api_url, "auth_url": server.auth_url}
+
+
+def _pingone(server: VendorServer) -> Connection:
+    given = server.credentials
+    return Connection(
+        "PingOne",
+        "pingone",
+        "oauth2_client_credentials",
+        {"client_id": given.client_id, "client_secret": given.client_secret},
+        {"region": "eu", "environment_id": given.environment_id, **_urls(server)},
+    )
+
+
+def _okta(server: VendorServer) -> Connection:
+    token = server.credentials.api_token
+    options = {"sso_url": server.vendor.documented_host, **_urls(server)}
+    return Connection("Okta", "okta", "api_token", {"api_token": token}, options)
+
+
+def _ironclad(server: VendorServer) -> Connection:
+    given = server.credentials
+    return Connection(
+        "Ironclad Clickwrap",
+        "ironclad-clickwrap",
+        "oauth2_client_credentials",
+        {"client_id": given.client_id, "client_secret": given.client_secret},
+        _urls(server),
+    )

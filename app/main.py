@@ -1,0 +1,82 @@
+"""The composition root: builds the application out of its parts. Nothing imports it but the command line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from app.access.authentication import Authentication
+from app.access.keys import ensure_first_key
+from app.access.tokens import Tokens
+from app.api import api_keys, audit, connectors, credentials, docs, health, oauth, openapi, problems
+from app.api.health import Metrics
+from app.api.middleware import BodyLimit, Edge, Gate
+from app.core.settings import Settings
+from app.sync.runtime import Runtime
+
+Background = Callable[[], AbstractAsyncContextManager[object]]
+_DESCRIPTION = "Who has a seat where, and on which days it is used."
+_NOUNS = (connectors, credentials, api_keys, audit, oauth, health)
+_EXPOSED = ["X-Request-Id", "ETag", "Location", "Link", "Retry-After", "Idempotent-Replayed"]
+
+
+def create_app(runtime: Runtime, *, background: Sequence[Background] = ()) -> FastAPI:
+    """The application on an open runtime.
+
+    background  what runs beside it (scheduler, workers): each is entered at start, in order, and left at the end.
+    Setting `app.state.gate.draining` lets no new request in.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        first_key = await ensure_first_key(runtime.database, runtime.settings)
+        if first_key is not None:
+            sys.stdout.write(f"The first API key, with the role admin, shown only now: {first_key}\n")
+            sys.stdout.flush()
+        async with AsyncExitStack() as stack:
+            for begin in background:
+                await stack.enter_async_context(begin())
+            yield
+
+    metrics, gate = Metrics(), Gate()
+    app = FastAPI(
+        title="Seatwise",
+        description=_DESCRIPTION,
+        version=version("seatwise"),
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        middleware=[Middleware(Edge, metrics=metrics, gate=gate), *_cors(runtime.settings), Middleware(BodyLimit)],
+    )
+    app.state.runtime = runtime
+    app.state.authentication = Authentication(runtime.database, Tokens(runtime.database, runtime.vault))
+    app.state.metrics = metrics
+    app.state.gate = gate
+    app.state.token_failures = oauth.Failures()
+    problems.install(app)
+    openapi.install(app)
+    docs.install(app)
+    for noun in _NOUNS:
+        app.include_router(noun.router)
+    return app
+
+
+def _cors(settings: Settings) -> list[Middleware]:
+    if not settings.cors_origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=_EXPOSED,
+        )
+    ]

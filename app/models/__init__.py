@@ -1,0 +1,42 @@
+"""Tables only: columns, constraints, foreign keys by name. What the rows mean is told above this floor."""
+
+from app.models.access import ApiKey, AuditEvent, IdempotencyRecord, SigningKey, Tick
+from app.models.activity import ActivityYear, CoverageYear
+from app.models.base import Base
+from app.models.directory import Account, Application, ApplicationEntry, CatalogEntry, History, Person, VendorUser
+from app.models.instance import (
+    Credential,
+    Instance,
+    Sync,
+    SyncError,
+    SyncRead,
+    SyncSeen,
+    VendorBudget,
+    VendorToken,
+)
+
+__all__ = [
+    "Account",
+    "ActivityYear",
+    "ApiKey",
+    "Application",
+    "ApplicationEntry",
+    "AuditEvent",
+    "Base",
+    "CatalogEntry",
+    "CoverageYear",
+    "Credential",
+    "History",
+    "IdempotencyRecord",
+    "Instance",
+    "Person",
+    "SigningKey",
+    "Sync",
+    "SyncError",
+    "SyncRead",
+    "SyncSeen",
+    "Tick",
+    "VendorBudget",
+    "VendorToken",
+    "VendorUser",
+]

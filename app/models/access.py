@@ -1,0 +1,84 @@
+"""Who may come in, what they changed, and what they were answered."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.models.base import Base, Dated, Identified
+
+
+class ApiKey(Identified, Dated, Base):
+    """A key of a program or person; only the SHA-256 of it is kept."""
+
+    __tablename__ = "api_keys"
+
+    name: Mapped[str]
+    role: Mapped[str]
+    email: Mapped[str | None]
+    key_hash: Mapped[bytes] = mapped_column(unique=True)
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+    __table_args__ = (CheckConstraint("role IN ('viewer', 'operator', 'admin')", name="role"),)
+
+
+class SigningKey(Base):
+    """A key that signs what the service issues (access tokens), sealed; one row per purpose and version."""
+
+    __tablename__ = "signing_keys"
+
+    purpose: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    sealed: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
+class AuditEvent(Identified, Base):
+    """One change: who, what, when, from where, before and after with secrets masked. Rows are never altered."""
+
+    __tablename__ = "audit_events"
+
+    at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    actor: Mapped[dict[str, Any]]
+    action: Mapped[str]
+    resource_type: Mapped[str]
+    resource_id: Mapped[str | None]
+    resource_name: Mapped[str | None]
+    address: Mapped[str | None]
+    request_id: Mapped[str | None]
+    before: Mapped[dict[str, Any] | None]
+    after: Mapped[dict[str, Any] | None]
+
+    __table_args__ = (
+        Index(None, "action", "id"),
+        Index(None, "resource_id", "id"),
+    )
+
+
+class IdempotencyRecord(Base):
+    """The first answer to a POST with an Idempotency-Key, sealed, kept for 24 hours."""
+
+    __tablename__ = "idempotency_records"
+
+    caller: Mapped[str] = mapped_column(primary_key=True)
+    path: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    body_hash: Mapped[bytes]
+    status: Mapped[int]
+    sealed_answer: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=text("now()"), index=True)
+
+
+class Tick(Base):
+    """When each process last ticked; `/readyz` and the operator's eyes read it."""
+
+    __tablename__ = "ticks"
+
+    process: Mapped[UUID] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(server_default=text("now()"), index=True)

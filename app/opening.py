@@ -1,0 +1,104 @@
+"""Opening a process's runtime from its settings: the database, its schema, and the keys of the vault."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from app.core import embedded
+from app.core.database import Database, open_database
+from app.core.errors import SeatwiseError
+from app.core.schema import migrate
+from app.core.settings import Settings
+from app.models import SigningKey
+from app.sync.runtime import Runtime
+from app.vault import Vault, VaultError, generate_key
+
+KEY_FILE = "encryption.keys"
+_PROOF = "proof"
+_PROOF_TEXT = b"these are the keys of this database"
+
+
+class WrongKeysError(SeatwiseError):
+    """The vault's keys are missing, unreadable, or those of another database."""
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Runtime]:
+    """A runtime for the time of the block, on a database migrated to this version's schema.
+
+    Raises Unavailable without a database, WrongKeysError without the right keys; both say what to do.
+    """
+    vault = Vault.from_keys(encryption_keys(settings))
+    async with open_database_of(settings) as database:
+        await migrate(database)
+        await prove_keys(database, vault)
+        yield Runtime(settings, database, vault)
+
+
+@asynccontextmanager
+async def open_database_of(settings: Settings) -> AsyncIterator[Database]:
+    """The external database where one is named, else the embedded one, started or joined."""
+    server = None
+    if settings.database_url is None:
+        server = await asyncio.to_thread(embedded.start, settings.data_dir)
+    url = server.url if server is not None else settings.database_url.get_secret_value()  # type: ignore[union-attr]
+    try:
+        database = await open_database(url, size=settings.database_pool_size)
+        try:
+            yield database
+        finally:
+            await database.close()
+    finally:
+        if server is not None:
+            await asyncio.to_thread(server.stop)
+
+
+def encryption_keys(settings: Settings) -> str:
+    """The key ring as configured, or the one generated beside the embedded database. Raises WrongKeysError."""
+    if settings.encryption_keys is not None:
+        return settings.encryption_keys.get_secret_value()
+    if settings.database_url is not None:
+        raise WrongKeysError(
+            "SEATWISE_ENCRYPTION_KEYS is needed with an external database. Make one key with `openssl rand 32 | "
+            "basenc --base64url` and keep it: what it seals cannot be opened without it."
+        )
+    return _generated_keys(settings.data_dir)
+
+
+def _generated_keys(data_dir: Path) -> str:
+    data_dir.mkdir(parents=True, exist_ok=True)
+    file = data_dir / KEY_FILE
+    try:
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return file.read_text().strip()
+    with os.fdopen(handle, "w") as stream:
+        keys = generate_key()
+        stream.write(keys + "\n")
+    return keys
+
+
+async def prove_keys(database: Database, vault: Vault) -> None:
+    """Leave a sealed proof in a new database, open the one of a known database. Raises WrongKeysError."""
+    context = f"signing_keys/{_PROOF}"
+    async with database.session() as session:
+        await session.execute(
+            insert(SigningKey)
+            .values(purpose=_PROOF, version=1, sealed=vault.seal(_PROOF_TEXT, context=context))
+            .on_conflict_do_nothing()
+        )
+        sealed = await session.scalar(select(SigningKey.sealed).where(SigningKey.purpose == _PROOF))
+    try:
+        vault.open(sealed or "", context=context)
+    except VaultError as error:
+        raise WrongKeysError(
+            "SEATWISE_ENCRYPTION_KEYS does not hold the key that sealed the secrets in this database. Set the key it "
+            "was started with (or restore the key file beside the embedded database)."
+        ) from error

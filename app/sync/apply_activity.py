@@ -1,0 +1,116 @@
+"""Uses into days: a page is folded to one row for each application, user and year, then merged bit by bit.
+
+A day is a member of a set, so the same use applied twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from uuid import UUID
+
+import asyncpg
+
+from app.connectors.contract import Use
+from app.core.database import Connection
+from app.models.activity import DAYS_OF_YEAR
+from app.sync.apply_seats import SeatCounts, apply_seats
+from app.sync.scope import RunScope
+
+USE_COLUMNS = ("application_id", "vendor_id", "year", "days", "last_at")
+_BYTES = (DAYS_OF_YEAR + 7) // 8
+_PADDING = _BYTES * 8 - DAYS_OF_YEAR
+
+# Who was seen without a seat gets one where that is how the application's seats are told; else the use is kept on an
+# account without a seat.
+_STAGE_SEATS = """
+    INSERT INTO stage_seats (application_id, vendor_id, seat)
+    SELECT DISTINCT t.application_id, t.vendor_id,
+        CASE p.access WHEN 'open' THEN 'entitled' WHEN 'admins' THEN 'unknown' ELSE 'none' END
+    FROM stage_uses t
+    JOIN applications p ON p.id = t.application_id
+    JOIN vendor_users u ON u.instance_id = $1 AND u.vendor_id = t.vendor_id
+    LEFT JOIN accounts a ON a.application_id = t.application_id AND a.vendor_id = t.vendor_id
+    WHERE a.id IS NULL OR (a.seat = 'none' AND p.access IN ('open', 'admins') AND u.listed)
+"""
+
+_MERGE = """
+    WITH fresh AS MATERIALIZED (
+        SELECT t.application_id, a.id AS account_id, t.year, t.days, t.last_at, y.days AS known
+        FROM stage_uses t
+        JOIN accounts a ON a.application_id = t.application_id AND a.vendor_id = t.vendor_id
+        LEFT JOIN activity_years y
+            ON y.application_id = t.application_id AND y.account_id = a.id AND y.year = t.year
+    ), merged AS (
+        INSERT INTO activity_years (application_id, account_id, year, last_day, days)
+        SELECT application_id, account_id, year, (last_at AT TIME ZONE 'UTC')::date, days
+        FROM fresh WHERE known IS NULL OR (known | days) <> known
+        ON CONFLICT (application_id, account_id, year) DO UPDATE SET
+            days = activity_years.days | excluded.days,
+            last_day = greatest(activity_years.last_day, excluded.last_day)
+    ), dated AS (
+        UPDATE accounts a SET last_active_at = f.last_at
+        FROM (SELECT account_id, max(last_at) AS last_at FROM fresh GROUP BY account_id) f
+        WHERE a.id = f.account_id AND (a.last_active_at IS NULL OR a.last_active_at < f.last_at)
+    )
+    SELECT coalesce(sum(bit_count(days)), 0)::bigint AS read,
+        coalesce(sum(bit_count(CASE WHEN known IS NULL THEN days ELSE days & ~known END)), 0)::bigint AS created
+    FROM fresh
+"""
+
+_STRANGERS = """
+    SELECT t.vendor_id, sum(bit_count(t.days))::bigint AS days FROM stage_uses t
+    WHERE NOT EXISTS (SELECT 1 FROM vendor_users u WHERE u.instance_id = $1 AND u.vendor_id = t.vendor_id)
+    GROUP BY t.vendor_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityCounts:
+    """Days of accounts; `strangers`: days by users whom the vendor does not list."""
+
+    read: int
+    created: int
+    strangers: dict[str, int]
+    seats: SeatCounts
+
+
+async def apply_uses(
+    connection: Connection, scope: RunScope, uses: Iterable[Use], applications: Mapping[str, UUID]
+) -> ActivityCounts:
+    """Merge one page of uses, in the caller's transaction.
+
+    applications   the application of each entry that the vendor lists; uses of others have been left out before.
+    """
+    await connection.copy_records_to_table("stage_uses", records=fold(uses, applications), columns=USE_COLUMNS)
+    strangers = {row["vendor_id"]: row["days"] for row in await connection.fetch(_STRANGERS, scope.instance_id)}
+    await connection.execute(_STAGE_SEATS, scope.instance_id)
+    seats = await apply_seats(connection, scope)
+    row = await connection.fetchrow(_MERGE)
+    read, created = (row["read"], row["created"]) if row else (0, 0)
+    return ActivityCounts(read, created, strangers, seats)
+
+
+def fold(
+    uses: Iterable[Use], applications: Mapping[str, UUID]
+) -> list[tuple[UUID, str, int, asyncpg.BitString, datetime]]:
+    """One row for each application, user and year: the days as bits, and the latest moment."""
+    bits: dict[tuple[UUID, str, int], int] = {}
+    latest: dict[tuple[UUID, str, int], datetime] = {}
+    for use in uses:
+        at = use.at.astimezone(UTC)
+        key = (applications[use.application_id], use.user_id, at.year)
+        bits[key] = bits.get(key, 0) | bit_of(at.date())
+        if key not in latest or latest[key] < at:
+            latest[key] = at
+    return [(*key, bit_string(days), latest[key]) for key, days in bits.items()]
+
+
+def bit_of(day: date) -> int:
+    """The day's bit in a number whose most significant of 366 bits is the first of January."""
+    return 1 << (DAYS_OF_YEAR - day.timetuple().tm_yday)
+
+
+def bit_string(bits: int) -> asyncpg.BitString:
+    return asyncpg.BitString.frombytes((bits << _PADDING).to_bytes(_BYTES, "big"), bitlength=DAYS_OF_YEAR)

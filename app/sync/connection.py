@@ -1,0 +1,75 @@
+"""From a credential and options to a connector that can be asked."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from app.connectors import registry
+from app.connectors.contract import Connector
+from app.core.errors import InvalidInput, InvalidOptions
+from app.http.auth import MemoryTokenStore
+from app.http.client import build_client
+from app.http.ports import TokenStore
+from app.http.vendor import Event, VendorClient
+from app.models import Credential
+from app.sync.runtime import Runtime
+from app.sync.secrets import open_secrets
+from app.sync.stores import SharedBudget, SharedTokens
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """connector to be asked; client counts what that costs."""
+
+    connector: Connector
+    client: VendorClient
+
+
+@asynccontextmanager
+async def connect(
+    runtime: Runtime,
+    credential: Credential,
+    options: Mapping[str, Any],
+    on_event: Callable[[Event], None] | None = None,
+) -> AsyncIterator[Connection]:
+    """A connection that is closed at the end of the block.
+
+    options   the instance's; they win over the credential's own.
+    Raises InvalidOptions where the options or local secrets do not do, before anything is sent.
+    """
+    settings = runtime.settings
+    merged = {**credential.options, **options}
+    manifest = registry.manifest(credential.connector)
+    problems = [*manifest.missing_options(merged), *manifest.option_errors(merged)]
+    if problems:
+        raise InvalidOptions(" ".join(problem.detail for problem in problems))
+    try:
+        secrets = open_secrets(runtime.vault, credential, settings.secrets_dir)
+    except InvalidInput as error:
+        raise InvalidOptions(error.errors[0].detail) from error
+    client_id = secrets.get("client_id")
+    tenant = registry.vendor_tenant(credential.connector, merged, client_id=client_id)
+    auth = registry.token_flow(credential.connector, credential.scheme, secrets, merged)
+    audience = registry.token_audience(credential.connector, credential.scheme, secrets, merged)
+    async with build_client(allow=settings.outbound_allow, timeout_s=settings.vendor_timeout_s) as http:
+        client = VendorClient(
+            http,
+            auth,
+            _token_store(runtime, credential, audience),
+            SharedBudget(runtime.database, tenant, settings.rate_headroom_percent),
+            errors=registry.error_reader(credential.connector),
+            quotas=manifest.quotas,
+            retry_for_s=settings.vendor_retry_s,
+            on_event=on_event,
+        )
+        yield Connection(registry.connect(credential.connector, merged, client, client_id=client_id), client)
+
+
+def _token_store(runtime: Runtime, credential: Credential, audience: str) -> TokenStore:
+    """Tokens are shared through the database, but for local credentials, of which it keeps no secret at all."""
+    if credential.storage == "local":
+        return MemoryTokenStore()
+    return SharedTokens(runtime.database, runtime.vault, credential.id, audience)

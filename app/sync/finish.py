@@ -1,0 +1,109 @@
+"""How a run ends: the books closed and the sync succeeded, or its failure told and its instance told off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.core.database import Connection
+from app.core.errors import VendorError
+from app.sync.absence import AbsenceCounts, judge_absence, judge_absence_of_users
+from app.sync.close import cover, lost_notes, settle_people
+from app.sync.failure import InactiveReason, describe, inactivates, internal
+from app.sync.lease import Lease, LeaseLost, Snapshot
+from app.sync.reads import Read, restart
+from app.sync.work import Work
+
+
+async def succeed(work: Work, users: Read, applications: Read | None, activity: Read | None) -> bool:
+    """Close the books in one transaction. False where notes of who was seen were lost: then those streams are open
+    again and have to be read once more.
+    """
+    async with work.writing() as connection:
+        lost = await lost_notes(connection, work.scope.sync_id)
+        for read_id in lost:
+            await restart(connection, read_id)
+    if lost:
+        return False
+    async with work.lease.transaction(work.connection) as connection:
+        counts = await _judge(work, connection, users, applications)
+        work.tally.count(
+            "accounts", deactivated=counts.accounts_deactivated, updated=counts.accounts_updated, held=counts.held
+        )
+        work.tally.count("applications", deactivated=counts.applications_deactivated)
+        reactivated, deactivated = await settle_people(connection, work.scope)
+        work.tally.count("people", reactivated=reactivated, deactivated=deactivated)
+        if activity is not None and activity.since is not None and activity.until is not None:
+            await cover(connection, work.scope.instance_id, activity.since, activity.until)
+        await connection.execute(
+            """
+            UPDATE instances SET users_read_at = $2, stale_since = NULL, updated_at = now(),
+                activity_cursor = CASE WHEN $3 THEN $4 ELSE activity_cursor END
+            WHERE id = $1
+            """,
+            work.scope.instance_id,
+            work.began_at,
+            activity is not None,
+            activity.cursor if activity is not None else None,
+        )
+        await _finish(connection, work.lease, "succeeded", None, work.snapshot())
+    return True
+
+
+async def _judge(work: Work, connection: Connection, users: Read, applications: Read | None) -> AbsenceCounts:
+    anybody = work.tally.counters["people"]["read"] > 0
+    if not work.scope.accounts:
+        return await judge_absence_of_users(connection, work.scope, users_read=users.id, anybody=anybody)
+    return await judge_absence(
+        connection,
+        work.scope,
+        users_read=users.id,
+        applications_read=applications.id if applications is not None else None,
+        anybody=anybody,
+    )
+
+
+async def fail(lease: Lease, connection: Connection, snapshot: Snapshot, error: VendorError, stream: Any) -> None:
+    """Settle the sync as failed; inactivate its instance where the vendor has refused the credential or its rights."""
+    reason = inactivates(error)
+    async with lease.transaction(connection):
+        await _finish(connection, lease, "failed", describe(error, stream), snapshot)
+        if reason is not None:
+            await _inactivate(connection, lease, reason, error.detail)
+
+
+async def fail_internally(lease: Lease, connection: Connection, snapshot: Snapshot, stream: Any) -> None:
+    """Settle the sync as failed by a fault of our own."""
+    async with lease.transaction(connection):
+        await _finish(connection, lease, "failed", internal(stream), snapshot)
+
+
+async def _inactivate(connection: Connection, lease: Lease, reason: InactiveReason, detail: str) -> None:
+    await connection.execute(
+        """
+        UPDATE instances SET status = 'inactive', inactive_reason = $2, inactive_detail = $3, next_sync_at = NULL,
+            stale_since = coalesce(stale_since, now()), updated_at = now()
+        WHERE id = (SELECT instance_id FROM syncs WHERE id = $1) AND status = 'live'
+        """,
+        lease.sync_id,
+        reason,
+        detail,
+    )
+
+
+async def _finish(
+    connection: Connection, lease: Lease, status: str, failure: dict[str, Any] | None, snapshot: Snapshot
+) -> None:
+    await lease.save(connection, snapshot)
+    tag = await connection.execute(
+        """
+        UPDATE syncs SET status = $3, failure = $4, finished_at = now(), waiting = NULL, lease_until = NULL,
+            updated_at = now()
+        WHERE id = $1 AND fence = $2 AND status = 'running'
+        """,
+        lease.sync_id,
+        lease.fence,
+        status,
+        failure,
+    )
+    if tag == "UPDATE 0":
+        raise LeaseLost

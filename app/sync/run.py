@@ -1,0 +1,217 @@
+"""The conductor of one sync: claim it, read its streams in order, close the books, settle it.
+
+Whatever ends a worker, the sync row tells the next one where to go on: `sync_reads` has the checkpoint of each stream,
+and the lease says when it may be taken. A run settles its sync exactly once, because settling is fenced too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from app.connectors import registry
+from app.core.clock import now
+from app.core.errors import InvalidOptions, VendorError
+from app.http.vendor import Event, Waiting
+from app.models import Credential, Instance, Sync
+from app.sync.close import forget_notes
+from app.sync.connection import connect
+from app.sync.finish import fail, fail_internally, succeed
+from app.sync.lease import Held, Lease, LeaseLost, claim
+from app.sync.runtime import Runtime
+from app.sync.scope import RunScope
+from app.sync.staging import prepare
+from app.sync.stream_activity import read_activity
+from app.sync.stream_applications import read_applications, read_assignments
+from app.sync.stream_users import read_users
+from app.sync.tally import Tally
+from app.sync.work import Work
+
+log = structlog.get_logger()
+
+# The database went away; the sync is as it was at its last checkpoint.
+DATABASE_FAULTS = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError)
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The sync is not settled; it should be tried again in so many seconds."""
+
+    in_s: float
+
+
+class Stopping(Exception):  # it is an order, not a fault
+    """The process ends; the run stops at its last checkpoint."""
+
+
+async def run_sync(runtime: Runtime, sync_id: UUID, stopping: asyncio.Event) -> Again | None:
+    """Run the sync from wherever it stands. None once it is settled, by whomever; else when to try again."""
+    claimed = await claim(runtime.database, sync_id, worker=runtime.process_id, seconds=runtime.settings.lease_s)
+    if claimed is None:
+        return None
+    if isinstance(claimed, Held):
+        return Again(claimed.retry_in_s)
+    structlog.contextvars.bind_contextvars(sync_id=str(sync_id))
+    try:
+        await _run(runtime, claimed, stopping)
+    except LeaseLost:
+        log.info("sync.lease_lost", fence=claimed.fence)
+        return None
+    except Stopping:
+        await claimed.release()
+        log.info("sync.paused")
+        return Again(0)
+    except DATABASE_FAULTS as error:
+        log.warning("sync.database_lost", error=type(error).__name__)
+        return Again(2)
+    else:
+        return None
+    finally:
+        structlog.contextvars.unbind_contextvars("sync_id")
+
+
+async def _run(runtime: Runtime, lease: Lease, stopping: asyncio.Event) -> None:
+    async with runtime.database.session() as session:
+        sync = await session.get_one(Sync, lease.sync_id)
+        instance = await session.get_one(Instance, sync.instance_id)
+        credential = await session.get(Credential, instance.credential_id) if instance.credential_id else None
+    connection = await runtime.database.connect()
+    tally = Tally.begin(sync.progress, sync.counters, sync.vendor_calls, sync.throttled_seconds)
+    state = _State(tally)
+    try:
+        if credential is None:
+            raise InvalidOptions("The instance has no credential; set credential_id.")
+        await prepare(connection)
+        body = _read_and_close(runtime, lease, instance, credential, connection, state)
+        await _while_renewing(body, lease, state, stopping)
+        await forget_notes(connection, instance.id)
+    except VendorError as error:
+        log.warning("sync.failed", code=error.code, vendor_status=error.vendor_status, vendor_code=error.vendor_code)
+        await fail(lease, connection, state.snapshot(), error, state.stream)
+    except (LeaseLost, Stopping, *DATABASE_FAULTS):
+        raise
+    except Exception:
+        log.exception("sync.fault")
+        await fail_internally(lease, connection, state.snapshot(), state.stream)
+    finally:
+        await connection.close()
+
+
+@dataclass(slots=True)
+class _State:
+    """What is known of the run outside its streams: before the connection stands there is only the tally."""
+
+    tally: Tally
+    work: Work | None = None
+
+    def snapshot(self) -> Any:
+        return self.work.snapshot() if self.work is not None else self.tally.snapshot(0, 0.0)
+
+    @property
+    def stream(self) -> Any:
+        return self.work.stream if self.work is not None else None
+
+    def on_event(self, event: Event) -> None:
+        if isinstance(event, Waiting):
+            self.tally.wait(event.reason, event.seconds)
+
+
+async def _read_and_close(
+    runtime: Runtime,
+    lease: Lease,
+    instance: Instance,
+    credential: Credential,
+    connection: asyncpg.Connection[Any],
+    state: _State,
+) -> None:
+    async with connect(runtime, credential, instance.options, state.on_event) as link:
+        work = state.work = Work(
+            lease=lease,
+            scope=_scope(instance, lease),
+            instance=instance,
+            credential_name=credential.name,
+            manifest=registry.manifest(instance.connector),
+            connector=link.connector,
+            client=link.client,
+            connection=connection,
+            tally=state.tally,
+            began_at=now(),
+        )
+        while not await _read_streams(work):
+            log.warning("sync.notes_lost")
+
+
+async def _read_streams(work: Work) -> bool:
+    """All streams in order, then the close. False where something has to be read again."""
+    streams = work.connector.streams if work.scope.accounts else frozenset({"users"})
+    users = await read_users(work)
+    applications = activity = None
+    if "applications" in streams:
+        applications = await read_applications(work)
+        if "assignments" in streams:
+            await read_assignments(work, applications)
+    if "activity" in streams:
+        activity = await read_activity(work)
+    for stream, entry in work.tally.progress.items():
+        entry["done"] = entry["done"] or stream not in streams
+    return await succeed(work, users, applications, activity)
+
+
+def _scope(instance: Instance, lease: Lease) -> RunScope:
+    settings = instance.sync
+    return RunScope(
+        instance_id=instance.id,
+        sync_id=lease.sync_id,
+        accounts=settings["scope"] == "users_and_accounts",
+        preference=settings["preference"],
+        deactivate=settings["deactivate"],
+        deactivation_limit_percent=settings["deactivation_limit_percent"],
+        absence_scans=settings["absence_scans"],
+        detection=settings["detection"],
+        lookback_days=settings["lookback_days"],
+        owner=instance.owner,
+        restrict_access=settings["restrict_access"],
+        person_role=settings["role"],
+        username_format=settings["username_format"],
+        filtered=bool(settings["filters"]),
+    )
+
+
+async def _while_renewing(
+    body: Coroutine[Any, Any, None], lease: Lease, state: _State, stopping: asyncio.Event
+) -> None:
+    """Run the body while the lease is renewed beside it. A lost lease, or the process ending, stops the body."""
+    main = asyncio.create_task(body)
+    beat = asyncio.create_task(_renew(lease, state, stopping))
+    try:
+        await asyncio.wait({main, beat}, return_when=asyncio.FIRST_COMPLETED)
+        await (main if main.done() else beat)
+    finally:
+        for task in (main, beat):
+            task.cancel()
+        await asyncio.gather(main, beat, return_exceptions=True)
+
+
+async def _renew(lease: Lease, state: _State, stopping: asyncio.Event) -> None:
+    """Renew several times within a lease, which also shows the progress. Raises LeaseLost, Stopping."""
+    pause = min(1.0, lease.seconds / 4)
+    renewed_at = time.monotonic()
+    while True:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await stopping.wait()
+            raise Stopping
+        try:
+            await lease.renew(state.snapshot())
+            renewed_at = time.monotonic()
+        except DATABASE_FAULTS as error:
+            if time.monotonic() - renewed_at > lease.seconds:
+                raise LeaseLost from error

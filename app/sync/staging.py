@@ -1,0 +1,48 @@
+"""The temporary tables of a run's connection. Each page is copied in and merged by set-based statements; the tables
+empty themselves at the end of each transaction.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+
+_TABLES = (
+    """
+    CREATE TEMP TABLE stage_users (
+        vendor_id text, username text, email text, name text, active boolean, vendor_status text, role text,
+        metadata jsonb, fields jsonb,
+        email_key text, anchor text, person_username text, given_name text, family_name text, person_role text,
+        person_fields jsonb, person_id uuid, changed boolean NOT NULL DEFAULT true
+    ) ON COMMIT DELETE ROWS
+    """,
+    """
+    CREATE TEMP TABLE stage_seats (
+        application_id uuid, vendor_id text, seat text, assigned_at timestamptz
+    ) ON COMMIT DELETE ROWS
+    """,
+    """
+    CREATE TEMP TABLE stage_entries (
+        vendor_id text, key text, name text, definition text, active boolean, access text, groups text[],
+        groups_match text
+    ) ON COMMIT DELETE ROWS
+    """,
+    """
+    CREATE TEMP TABLE stage_uses (
+        application_id uuid, vendor_id text, year smallint, days bit(366), last_at timestamptz
+    ) ON COMMIT DELETE ROWS
+    """,
+    """
+    CREATE TEMP TABLE stage_lost (
+        account_id uuid, new_seat text, was_active boolean
+    ) ON COMMIT DELETE ROWS
+    """,
+)
+
+
+async def prepare(connection: asyncpg.Connection[Any]) -> None:
+    """Make the tables; small pages are planned as such because the server has no statistics of temporary tables."""
+    for table in _TABLES:
+        await connection.execute(table)
+    await connection.execute("SET jit = off")

@@ -1,0 +1,143 @@
+"""The users stream: filtered, mapped, and merged page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from app.connectors.contract import Page, Rejected, User
+from app.core.errors import CredentialRefused, InsufficientPermissions
+from app.sync.apply_applications import ensure_integrated
+from app.sync.apply_users import apply_users
+from app.sync.filters import compile_filters
+from app.sync.mapping import UserMapping
+from app.sync.reads import Read, advance, open_read
+from app.sync.work import Work
+
+# What an index entry of PostgreSQL can hold, with room to spare; longer texts are no names, addresses or ids.
+LONGEST_TEXT = 500
+
+
+async def read_users(work: Work) -> Read:
+    """Read every user that is not read yet. Raises VendorError, LeaseLost."""
+    work.stream = "users"
+    integrated: UUID | None = None
+    async with work.writing() as connection:
+        read = await open_read(connection, work.scope.sync_id, "users")
+        if work.scope.accounts:
+            integrated, created = await ensure_integrated(connection, work.scope, work.manifest.name)
+            if created:
+                work.tally.count("applications", read=1, created=1)
+    if read.done:
+        return read
+    rows_of = _preparation(work)
+    async with aclosing(work.pages(read, work.connector.users)) as pages:
+        async for page in pages:
+            await _write(work, read, page, rows_of(page), integrated)
+    if work.tally.progress["users"]["fetched"] == 0:
+        await _prove_power(work)
+    return read
+
+
+class _Prepared(msgspec.Struct, frozen=True):
+    rows: list[tuple[Any, ...]]
+    rejected: list[Rejected]
+    unfit: list[Rejected]
+    filtered: int
+
+
+def _preparation(work: Work) -> Callable[[Page[User]], _Prepared]:
+    """From a page of users to rows for the books, as the instance's filters and mapping say."""
+    settings = work.instance.sync
+    types = {field.name: field.type for field in work.manifest.fields}
+    passes = compile_filters(settings["filters"], types) if settings["filters"] else None
+    mapping = UserMapping(work.instance.mapping, settings["username_format"])
+
+    def prepare(page: Page[User]) -> _Prepared:
+        rows: dict[str, tuple[Any, ...]] = {}
+        rejected, unfit, filtered = list(page.rejected), list[Rejected](), 0
+        for user in page.records:
+            if passes is not None and not passes(user):
+                filtered += 1
+                continue
+            if len(user.vendor_id) > LONGEST_TEXT:
+                rejected.append(Rejected(user.vendor_id[:LONGEST_TEXT], "unreadable_record", "The id is too long."))
+                continue
+            mapped = mapping(user, credential=work.credential_name, sync_time=work.began_at)
+            if mapped.rejected is not None:
+                rejected.append(mapped.rejected)
+                continue
+            unfit.extend(mapped.errors)
+            rows[user.vendor_id] = _row(work, user, mapped.person, mapped.account)
+        return _Prepared(list(rows.values()), rejected, unfit, filtered)
+
+    return prepare
+
+
+def _row(work: Work, user: User, person: dict[str, Any], account: dict[str, Any]) -> tuple[Any, ...]:
+    """In the order of apply_users.USER_COLUMNS."""
+    return (
+        user.vendor_id,
+        _short(account["username"]),
+        _short(account["email"]),
+        _short(account["name"]),
+        user.active,
+        user.vendor_status,
+        account["role"],
+        user.metadata,
+        account["fields"],
+        _short(person["email"]),
+        f"{work.scope.instance_id}/{user.vendor_id}",
+        _short(person["username"]),
+        person["given_name"],
+        person["family_name"],
+        work.scope.person_role,
+        person["fields"],
+    )
+
+
+def _short(text: str | None) -> str | None:
+    return text if text is None or len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT]
+
+
+async def _write(work: Work, read: Read, page: Page[User], prepared: _Prepared, integrated: UUID | None) -> None:
+    records = len(page.records) + len(page.rejected)
+    async with work.writing() as connection:
+        counts = await apply_users(connection, work.scope, read.id, prepared.rows, integrated)
+        await work.list_errors("users", [*prepared.rejected, *prepared.unfit])
+        await advance(connection, read, cursor=page.cursor, done=page.last, seen=counts.seen)
+        filtered = prepared.filtered + counts.refused
+        work.tally.fetched("users", records, page.expected)
+        work.tally.count(
+            "people",
+            read=records,
+            created=counts.people_created,
+            updated=counts.people_updated,
+            filtered=filtered,
+            rejected=len(prepared.rejected),
+        )
+        if integrated is not None:
+            work.tally.count(
+                "accounts",
+                read=len(prepared.rows) - counts.refused,
+                created=counts.seats.created,
+                updated=counts.seats.updated,
+                reactivated=counts.seats.reactivated,
+            )
+        if page.last:
+            work.tally.done("users")
+
+
+async def _prove_power(work: Work) -> None:
+    """Nobody at all: some vendors answer so to a credential that has lost its role. Believe it only with proof."""
+    check = await work.connector.check()
+    if not check.ok:
+        kind = CredentialRefused if check.code == "credential_refused" else InsufficientPermissions
+        missing = f" Missing: {', '.join(check.missing)}." if check.missing else ""
+        raise kind(
+            f"The vendor lists nobody, and the credential lacks what it takes to see them. {check.detail}{missing}"
+        )

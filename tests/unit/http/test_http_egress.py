@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_network
+
+import httpcore
+import pytest
+from http_servers import LOOPBACK, ok, says, serving
+
+from app.core.errors import InvalidInput, OutboundRefused
+from app.http.client import build_client
+from app.http.egress import GuardedBackend, Resolver, check_url
+
+PRIVATE = [
+    "127.0.0.1",
+    "127.0.0.1.",
+    "127.1",
+    "127.0.1",
+    "127.255.255.254",
+    "2130706433",
+    "017700000001",
+    "0177.0.0.1",
+    "0x7f.0.0.1",
+    "0x7f000001",
+    "0X7F.1",
+    "0x7f.0x0.0x0.0x1",
+    "127。0。0。1",
+    "①②⑦.0.0.1",
+    "%31%32%37.0.0.1",
+    "localhost",
+    "LOCALHOST",
+    "localhost.",
+    "foo.localhost",
+    "localhost.localdomain",
+    "ip6-localhost",
+    "0",
+    "0.0.0.0",  # noqa: S104 - nothing is bound
+    "0x0",
+    "10.0.0.1",
+    "10.1",
+    "012.0.0.1",
+    "167772161",
+    "172.16.0.1",
+    "172.31.255.255",
+    "192.168.1.1",
+    "192.168.257",
+    "3232235777",
+    "0xc0.0xa8.0x01.0x01",
+    "169.254.169.254",
+    "169.254.43518",
+    "2852039166",
+    "0xA9FEA9FE",
+    "100.64.0.1",
+    "100.100.100.200",
+    "168.63.129.16",
+    "192.0.0.192",
+    "192.0.2.1",
+    "198.18.0.1",
+    "198.51.100.7",
+    "203.0.113.9",
+    "192.88.99.1",
+    "224.0.0.1",
+    "239.255.255.250",
+    "240.0.0.1",
+    "255.255.255.255",
+    "[::1]",
+    "[::]",
+    "[0:0:0:0:0:0:0:1]",
+    "[0000:0000:0000:0000:0000:0000:0000:0001]",
+    "[::ffff:127.0.0.1]",
+    "[::ffff:7f00:1]",
+    "[::ffff:10.0.0.1]",
+    "[::127.0.0.1]",
+    "[::a00:1]",
+    "[::ffff:0:127.0.0.1]",
+    "[64:ff9b::127.0.0.1]",
+    "[64:ff9b::a9fe:a9fe]",
+    "[64:ff9b:1::1]",
+    "[2002:7f00:1::]",
+    "[2002:a00:1::1]",
+    "[2001:0:4136:e378:8000:63bf:3fff:fdd2]",
+    "[2001:db8::1]",
+    "[3fff::1]",
+    "[100::1]",
+    "[fc00::1]",
+    "[fd00:ec2::254]",
+    "[fe80::1]",
+    "[fe80::1%25eth0]",
+    "[fec0::1]",
+    "[ff02::1]",
+    "[5f00::1]",
+]
+NOT_HOSTS = ["256.0.0.1", "1.2.3.4.5", "08.0.0.1", "4294967296", "1.2.3.0x", "a.1", "[1:2]", "exa mple.com", "a\\b.com"]
+PUBLIC = ["api.pingone.eu", "acme.okta.com", "8.8.8.8", "[2606:4700::1111]", "[64:ff9b::808:808]", "xn--fa-hia.de"]
+
+
+@pytest.mark.parametrize("host", PRIVATE + NOT_HOSTS)
+@pytest.mark.parametrize("scheme", ["https", "http"])
+def test_a_private_address_is_refused_in_any_spelling(host: str, scheme: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        check_url(f"{scheme}://{host}:8443/v1", [], pointer="#/options/api_url")
+    assert refused.value.errors[0].pointer == "#/options/api_url"
+
+
+@pytest.mark.parametrize("host", PUBLIC)
+def test_public_hosts_are_fine_over_https_only(host: str) -> None:
+    check_url(f"https://{host}/v1", [], pointer="#/u")
+    with pytest.raises(InvalidInput):
+        check_url(f"http://{host}/v1", [], pointer="#/u")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://example.com",
+        "file:///etc/passwd",
+        "gopher://127.0.0.1:6379/_x",
+        "//example.com",
+        "example.com",
+        "https://",
+        "https:///path",
+        "https://user@example.com/",
+        "https://user:secret@example.com/",
+        "https://:@example.com/",
+        "https://example.com:0/",
+        "https://example.com:99999/",
+        "https://example.com:port/",
+        "https://exam\nple.com/",
+        "https://good.example\\@127.0.0.1/",
+        "",
+    ],
+)
+def test_odd_urls_are_refused_without_showing_their_secrets(url: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        check_url(url, LOOPBACK, pointer="#/u")
+    assert "secret" not in refused.value.errors[0].detail.replace("give secrets in", "")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8080", "http://2130706433", "http://[::ffff:127.0.0.1]", "http://localhost:1"]
+)
+def test_allowed_networks_may_be_reached_by_plain_http(url: str) -> None:
+    check_url(url, LOOPBACK, pointer="#/u")
+
+
+def test_allowing_one_network_allows_no_other() -> None:
+    for url in ("https://10.0.0.1", "http://8.8.8.8", "https://[::1]"):
+        with pytest.raises(InvalidInput):
+            check_url(url, LOOPBACK, pointer="#/u")
+    check_url("http://vendor.internal/", LOOPBACK, pointer="#/u")
+
+
+def resolving(*answers: Sequence[str]) -> tuple[list[str], Resolver]:
+    """A resolver that gives the next answer at each call, and the list of names it was asked for."""
+    asked: list[str] = []
+
+    async def resolve(host: str, port: int) -> Sequence[str]:
+        asked.append(host)
+        return answers[min(len(asked), len(answers)) - 1]
+
+    return asked, resolve
+
+
+async def test_a_name_that_leads_inside_is_not_called() -> None:
+    for addresses in (["10.0.0.9"], ["8.8.8.8", "127.0.0.1"], ["::ffff:169.254.169.254"], ["fe80::1%lo"]):
+        _, resolve = resolving(addresses)
+        backend = GuardedBackend([], plain=False, resolve=resolve)
+        with pytest.raises(OutboundRefused, match="SEATWISE_OUTBOUND_ALLOW"):
+            await backend.connect_tcp("vendor.example", 443)
+
+
+async def test_plain_http_reaches_no_public_address() -> None:
+    _, resolve = resolving(["8.8.8.8"])
+    async with build_client(allow=LOOPBACK, timeout_s=1, resolve=resolve) as client:
+        with pytest.raises(OutboundRefused, match="https"):
+            await client.get("http://vendor.example/")
+
+
+async def test_the_checked_address_is_the_one_connected_to() -> None:
+    asked, resolve = resolving(["127.0.0.1"], ["10.0.0.1"])
+    async with serving(says(ok(b"{}"))) as server, build_client(allow=LOOPBACK, timeout_s=1, resolve=resolve) as client:
+        answer = await client.get(f"http://vendor.example:{server.port}/v1")
+        assert answer.status_code == 200
+        assert asked == ["vendor.example"]
+        assert f"Host: vendor.example:{server.port}".encode() in server.heads[0]
+        with pytest.raises(OutboundRefused):
+            await client.get(f"http://vendor.example:{server.port}/v1")
+
+
+async def test_the_next_address_is_tried_when_one_does_not_answer() -> None:
+    _, resolve = resolving(["127.0.0.2", "127.0.0.1"])
+    async with serving(says(ok(b"{}"))) as server:
+        stream = await GuardedBackend(LOOPBACK, plain=True, resolve=resolve).connect_tcp("v.example", server.port, 1)
+        await stream.aclose()
+
+
+async def test_localhost_means_the_allowed_loopback_address_and_asks_no_resolver() -> None:
+    asked, resolve = resolving(["10.0.0.1"])
+    async with serving(says(ok(b"{}"))) as server, build_client(allow=LOOPBACK, timeout_s=1, resolve=resolve) as client:
+        assert (await client.get(f"http://localhost:{server.port}/")).status_code == 200
+    assert asked == []
+    async with build_client(allow=[ip_network("10.0.0.0/8")], timeout_s=1) as client:
+        with pytest.raises(OutboundRefused):
+            await client.get("http://localhost:9/")
+
+
+async def test_a_name_without_an_address_is_a_connection_error() -> None:
+    async def unknown(host: str, port: int) -> Sequence[str]:
+        raise OSError("no such name")
+
+    with pytest.raises(httpcore.ConnectError, match=r"gone\.example"):
+        await GuardedBackend([], plain=False, resolve=unknown).connect_tcp("gone.example", 443)
