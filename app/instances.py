@@ -44,7 +44,7 @@ async def create(session: AsyncSession, settings: Settings, sent: Sent, *, by: P
         connector=manifest.key,
         options={},
         sync=merged_sync({}, None),
-        schedule=dict(DEFAULT_SCHEDULE),
+        schedule=None if "schedule" in sent else dict(DEFAULT_SCHEDULE),
         mapping=[full_row({"source": row.source, "target": row.target}) for row in manifest.default_mapping],
         contacts=[],
         owner=settings.integration_user,
@@ -171,6 +171,7 @@ async def stop(session: AsyncSession, instance: Instance, *, by: Principal) -> N
     instance.inactive_detail = f"{by.name} stopped it."
     instance.stale_since = instance.stale_since or now()
     instance.next_sync_at = None
+    instance.updated_at = now()
     unfinished = select(Sync.id).where(Sync.instance_id == instance.id, Sync.status.in_(UNFINISHED))
     running = await session.scalar(unfinished)
     if running is not None:

@@ -14,7 +14,22 @@ from starlette.middleware.cors import CORSMiddleware
 from app.access.authentication import Authentication
 from app.access.keys import ensure_first_key
 from app.access.tokens import Tokens
-from app.api import api_keys, audit, connectors, credentials, docs, health, oauth, openapi, problems
+from app.api import (
+    accounts,
+    api_keys,
+    applications,
+    audit,
+    connectors,
+    credentials,
+    docs,
+    health,
+    instances,
+    oauth,
+    openapi,
+    people,
+    problems,
+    syncs,
+)
 from app.api.health import Metrics
 from app.api.middleware import BodyLimit, Edge, Gate
 from app.core.settings import Settings
@@ -22,7 +37,19 @@ from app.sync.runtime import Runtime
 
 Background = Callable[[], AbstractAsyncContextManager[object]]
 _DESCRIPTION = "Who has a seat where, and on which days it is used."
-_NOUNS = (connectors, credentials, api_keys, audit, oauth, health)
+_NOUNS = (
+    connectors,
+    credentials,
+    instances,
+    syncs,
+    people,
+    applications,
+    accounts,
+    api_keys,
+    audit,
+    oauth,
+    health,
+)
 _EXPOSED = ["X-Request-Id", "ETag", "Location", "Link", "Retry-After", "Idempotent-Replayed"]
 
 

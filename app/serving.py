@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import AsyncExitStack
-from types import FrameType
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 
 import structlog
 import uvicorn
@@ -24,18 +24,32 @@ log = structlog.get_logger()
 
 # Open connections (event streams among them) may finish within this when the process is told to stop.
 DRAIN_S = 5
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class _Server(uvicorn.Server):
-    """Closes the gate as soon as a signal comes, so that whoever still asks is told to go elsewhere."""
+    """Ends in good order at SIGTERM and SIGINT: the gate closes at once, so that whoever still asks is told to go
+    elsewhere, and the signal is not raised again, which would end the process before its database is closed.
+    """
 
     def __init__(self, application: FastAPI, config: uvicorn.Config) -> None:
         super().__init__(config)
         self._gate = application.state.gate
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in STOP_SIGNALS:
+            loop.add_signal_handler(number, self._stop, number)
+        try:
+            yield
+        finally:
+            for number in STOP_SIGNALS:
+                loop.remove_signal_handler(number)
+
+    def _stop(self, number: int) -> None:
         self._gate.draining = True
-        super().handle_exit(sig, frame)
+        self.handle_exit(number, None)
 
 
 async def serve(settings: Settings, *, host: str, port: int, workers: bool) -> None:
@@ -67,7 +81,7 @@ async def work(settings: Settings) -> None:
     configure_logging(settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop.set)
     async with opened(settings) as runtime, AsyncExitStack() as stack:
         for begin in _background(runtime, workers=True):

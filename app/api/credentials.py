@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import func, select
 
 from app import credentials
@@ -42,6 +42,22 @@ Options = Annotated[
 
 class NewCredential(Body):
     """A credential to be kept."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "PingOne production",
+                    "connector": "pingone",
+                    "scheme": "oauth2_client_credentials",
+                    "secrets": {"client_id": "5b0f7d1e-0c53-4a59-8f0e-6a1f8e2b4c77", "client_secret": "…"},
+                    "options": {"region": "eu", "environment_id": "0b1a2c3d-1111-4222-8333-444455556666"},
+                    "owner": "it-ops@example.com",
+                    "expires_at": None,
+                }
+            ]
+        }
+    )
 
     name: Name
     connector: Annotated[str, Field(json_schema_extra={"enum": list(registry.MANIFESTS)})]

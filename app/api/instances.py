@@ -13,7 +13,7 @@ from app import credentials, instances
 from app.access.audit import audit
 from app.access.principal import Principal
 from app.api.accounts import Prefix
-from app.api.credentials import CheckAnswer
+from app.api.credentials import CheckAnswer, Identity
 from app.api.deps import Admin, Books, Operator, Runtime, Session, Viewer
 from app.api.instance_bodies import (
     Environment,
@@ -218,10 +218,10 @@ def _watch(request: Request, sync: Sync) -> Response:
 def _checked(found: Check) -> CheckAnswer:
     return CheckAnswer(
         ok=found.ok,
-        identity={"tenant": found.tenant, "subject": found.subject},
-        granted=found.granted,
-        missing=found.missing,
-        warnings=found.warnings,
+        identity=Identity(tenant=found.tenant, subject=found.subject),
+        granted=list(found.granted),
+        missing=list(found.missing),
+        warnings=list(found.warnings),
         code=found.code,
         detail=found.detail,
     )

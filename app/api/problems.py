@@ -136,7 +136,7 @@ async def _answer_ours(request: Request, error: Exception) -> Response:
 async def _answer_validation(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
-    fields = [_field_error(item) for item in error.errors()]
+    fields = [*dict.fromkeys(_field_error(item) for item in error.errors())]
     return problem(request.scope, 422, "The request has fields that cannot be used.", fields=fields)
 
 

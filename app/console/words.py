@@ -29,10 +29,10 @@ def waiting_words(waiting: Waiting) -> str:
 
 
 def cost_words(sync: Sync) -> str:
-    """Calls sent to the vendor, and the time spent waiting where there was any."""
+    """Calls sent to the vendor, and for how long they were held back, if at all: the sum over calls side by side."""
     words = f"{sync.vendor_calls:,} vendor call{'' if sync.vendor_calls == 1 else 's'}"
     if sync.throttled_seconds >= 0.1:
-        words += f", {sync.throttled_seconds:.1f} s waited"
+        words += f", held back {sync.throttled_seconds:.1f} s"
     return words
 
 

@@ -66,7 +66,8 @@ class Demo:
                 raise
             self._say("Stopped; nothing is left behind.")
             return SIGNALLED + interrupts.number
-        self._say(f"Done in {time.monotonic() - self._began:.0f} s. Nothing is left behind.")
+        took = "" if self._keep else f" in {time.monotonic() - self._began:.0f} s"
+        self._say(f"Done{took}. Nothing is left behind.")
         return 0
 
     async def _in_folder(self, folder: Path, world: World, interrupts: Interrupts) -> None:
@@ -96,7 +97,7 @@ class Demo:
                 instances = await self._sync_all(api, connections, credentials)
                 shown = await self._answers(api, instances)
             if self._keep:
-                await self._stay(service, list(instances)[0], shown[0].application_id, interrupts)
+                await self._stay(service, shown[0], interrupts)
 
     async def _credential(self, api: ApiClient, connection: Connection) -> str:
         credential = await api.post(
@@ -146,18 +147,18 @@ class Demo:
             self._say(line)
         return shown
 
-    async def _stay(self, service: Service, instance_id: str, application_id: str, interrupts: Interrupts) -> None:
+    async def _stay(self, service: Service, use: Use, interrupts: Interrupts) -> None:
         """Show how to go on by hand, and wait for the end of either the user's patience or the service."""
         header = f"-H 'Authorization: Bearer {service.key}'"
-        accounts = f"application_id={application_id}&usage=unused&window={WINDOW}&limit=5"
+        accounts = f"application_id={use.application_id}&seat=assigned&usage=unused&window={WINDOW}&limit=5"
         self._console.rule()
         for line in (
             f"The service stays up at {service.url} (documentation: {service.url}/docs).",
             f"API key: {service.key}",
-            "Who holds a seat without using it, one person's view of it, and another sync:",
+            f"Who holds a seat of {use.name} without using it, its use in a week, and another sync:",
             f"  curl {header} '{service.url}/v1/accounts?{accounts}'",
-            f"  curl {header} '{service.url}/v1/applications/{application_id}/usage?window=7d'",
-            f"  curl {header} -X POST '{service.url}/v1/instances/{instance_id}/syncs'",
+            f"  curl {header} '{service.url}/v1/applications/{use.application_id}/usage?window=7d'",
+            f"  curl {header} -X POST '{service.url}/v1/instances/{use.instance_id}/syncs'",
             "Ctrl-C ends it and removes everything.",
         ):
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -166,7 +167,8 @@ class Demo:
             raise SeatwiseError(f"The service ended with exit status {service.process.returncode}.")
 
     def _say(self, line: str) -> None:
-        self._console.print(line, highlight=False, soft_wrap=True)
+        """A line of prose: folded on a terminal, whole where a program reads it."""
+        self._console.print(line, highlight=False, soft_wrap=not self._console.is_terminal)
 
 
 async def _first(*waits: Callable[[], Awaitable[Any]]) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import Any
 
+import msgspec
 from rich.table import Column, Table
 
 from app.console.client import ApiClient
@@ -33,12 +35,10 @@ async def read_uses(api: ApiClient) -> list[Use]:
     """The use of every application of every instance."""
     turns = asyncio.Semaphore(_AT_ONCE)
 
-    async def use_of(application: dict[str, str]) -> Use:
+    async def use_of(application: dict[str, Any]) -> Use:
         async with turns:
             usage = await api.get(f"/v1/applications/{application['id']}/usage", window=WINDOW)
-        counts = {name: usage[name] for name in ("covered_days", "seats", "used", "unused", "unknown")}
-        place = {"name": application["name"], "instance_id": application["instance_id"], "kind": application["kind"]}
-        return Use(application["id"], **place, **counts)
+        return msgspec.convert({**usage, **application, "application_id": application["id"]}, Use)
 
     applications = [application async for application in api.items("/v1/applications")]
     return list(await asyncio.gather(*map(use_of, applications)))
@@ -67,7 +67,11 @@ def unknown_lines(uses: list[Use], instances: dict[str, str]) -> list[str]:
         own = [use for use in uses if use.instance_id == instance_id and use.unknown]
         if not own:
             continue
-        seats, covered = sum(use.unknown for use in own), max(use.covered_days for use in own)
+        covered = max(use.covered_days for use in own)
+        unknown, seats = (
+            sum(use.unknown for use in own),
+            sum(use.seats for use in uses if use.instance_id == instance_id),
+        )
         told = f"tells of {covered} days only" if covered else "does not tell of use at all"
-        lines.append(f"{name} {told}: {seats:,} of its seats are unknown, not unused.")
+        lines.append(f"{name} {told}: {unknown:,} of its {seats:,} seats are unknown, not unused.")
     return lines

@@ -79,14 +79,15 @@ async def ready(service: Service) -> None:
 
 
 def _environment(folder: Path, key: str) -> dict[str, str]:
-    """This process's own, without its settings of Seatwise; temporary files go to the folder too."""
-    runtime = folder / "run"
+    """What this process has, without its settings of Seatwise; temporary files go to the folder too."""
+    runtime, temporary = folder / "run", folder / "tmp"
     runtime.mkdir(mode=0o700)
+    temporary.mkdir(mode=0o755)  # started by root, the database runs as another user and reads from it
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SEATWISE_")}
     return {
         **kept,
         "XDG_RUNTIME_DIR": str(runtime),
-        "TMPDIR": str(runtime),
+        "TMPDIR": str(temporary),
         "SEATWISE_DATA_DIR": str(folder / "data"),
         "SEATWISE_ADMIN_KEY": key,
         "SEATWISE_OUTBOUND_ALLOW": "127.0.0.0/8,::1/128",

@@ -10,6 +10,8 @@ from sqlalchemy import DateTime, MetaData, Text, Uuid, func, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from app.core.clock import now
+
 
 class Base(DeclarativeBase):
     metadata = MetaData(
@@ -38,4 +40,4 @@ class Identified:
 
 class Dated:
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=now)

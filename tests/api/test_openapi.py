@@ -24,7 +24,12 @@ async def document(api: Api) -> dict[str, Any]:
 
 
 def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
-    return [(path, method, op) for path, item in document["paths"].items() for method, op in item.items() if method in METHODS]
+    return [
+        (path, method, op)
+        for path, item in document["paths"].items()
+        for method, op in item.items()
+        if method in METHODS
+    ]
 
 
 async def test_each_operation_lists_its_errors(document: dict[str, Any]) -> None:
@@ -44,7 +49,9 @@ async def test_each_operation_lists_its_errors(document: dict[str, Any]) -> None
         for status, response in responses.items():
             if int(status) >= 400:
                 assert list(response["content"]) == ["application/problem+json"], f"{name} {status}"
-                assert response["content"]["application/problem+json"]["schema"] == {"$ref": "#/components/schemas/Problem"}
+                assert response["content"]["application/problem+json"]["schema"] == {
+                    "$ref": "#/components/schemas/Problem"
+                }
 
 
 async def test_each_operation_is_named_tagged_and_told(document: dict[str, Any]) -> None:

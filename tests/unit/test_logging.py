@@ -78,6 +78,7 @@ def test_a_traceback_shows_no_variables(capsys: pytest.CaptureFixture[str]) -> N
         structlog.get_logger().exception("failed")
     shown = capsys.readouterr().err
     assert "RuntimeError: broken" in shown
+    assert "hunter2" not in shown
 
 
 def test_libraries_that_chat_are_quiet(capsys: pytest.CaptureFixture[str]) -> None:
