@@ -11,7 +11,6 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from app.access.keys import ensure_first_key
 from app.core.logging import configure as configure_logging
 from app.core.settings import Settings
 from app.main import Background, create_app
@@ -56,9 +55,6 @@ async def serve(settings: Settings, *, host: str, port: int, workers: bool) -> N
     """Serve until SIGTERM or SIGINT."""
     configure_logging(settings)
     async with opened(settings) as runtime:
-        first_key = await ensure_first_key(runtime.database, settings)
-        if first_key is not None:
-            print(f"The first API key (role admin), shown this once: {first_key}", flush=True)
         application = create_app(runtime, background=_background(runtime, workers=workers))
         config = uvicorn.Config(
             application,

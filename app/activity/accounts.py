@@ -86,35 +86,37 @@ _ALL_SEEN = "(s.covered_days > 0 AND s.covered_before = s.days_before)"
 _USED = f"(a.last_active_at >= $6 AND (a.last_active_at < $8 OR {_DAYS} > 0))"
 _IDLE = f"(a.last_active_at IS NULL OR a.last_active_at < $6 OR (a.last_active_at >= $8 AND {_DAYS} = 0))"
 
-# The page is cut first, so that use and names are looked up for its rows alone.
+# The page is cut first, from accounts alone, so that the rest is looked up for its rows only.
 _PAGE = (
     _SEEN
     + """
     , page AS MATERIALIZED (
-        SELECT a.*, s.owner AS uploaded_by, s.covered_until, s.users_read_at, s.covered_days,
-            """
-    + _ALL_SEEN
-    + """ AS all_seen, {key} AS sort_key
-        FROM accounts a JOIN seen s ON s.id = a.instance_id
+        SELECT a.*, """
+    + _DAYS
+    + """ AS days_used, {key} AS sort_key
+        FROM accounts a
         WHERE {where}
         ORDER BY {order}
         LIMIT {limit}
-    ), used AS MATERIALIZED (
-        SELECT a.*, """
-    + _DAYS
-    + """ AS days_used FROM page a
     )
     SELECT a.id, a.instance_id, a.application_id, x.name AS application, a.person_id, a.vendor_id, a.username, a.email,
         a.name, a.role, a.seat, a.status, a.vendor_status, a.last_active_at, $7::text AS "window",
-        CASE WHEN a.covered_days > 0 THEN a.days_used END AS days_active, a.covered_days, a.covered_until,
-        CASE WHEN a.days_used > 0 THEN 'used' WHEN a.all_seen THEN 'unused' ELSE 'unknown' END AS usage,
+        CASE WHEN s.covered_days > 0 THEN a.days_used END AS days_active, s.covered_days, s.covered_until,
+        CASE WHEN a.days_used > 0 THEN 'used' WHEN """
+    + _ALL_SEEN
+    + """ THEN 'unused' ELSE 'unknown' END AS usage,
         a.metadata, a.fields, a.assigned_at, a.first_seen_at,
-        coalesce(a.last_seen_at, a.users_read_at, a.created_at) AS last_seen_at, a.deactivated_at, a.uploaded_by,
-        a.sync_id, a.created_at, a.updated_at, a.sort_key, a.id AS sort_id
-    FROM used a JOIN applications x ON x.id = a.application_id
+        coalesce(a.last_seen_at, s.users_read_at, a.created_at) AS last_seen_at, a.deactivated_at,
+        s.owner AS uploaded_by, a.sync_id, a.created_at, a.updated_at, a.sort_key, a.id AS sort_id
+    FROM page a JOIN applications x ON x.id = a.application_id JOIN seen s ON s.id = a.instance_id
     ORDER BY a.sort_key {way}, a.id {way}
 """
 )
+
+# A parameter that a statement does not mention would have no type.
+_ALL_NAMED = "($1::bit(366)[], $2::bit(366)[], $3::int, $4::int, $5::int, $6::timestamptz, $7::text) IS NOT NULL"
+
+_NOT_LEAVING = "a.instance_id <> ALL (ARRAY(SELECT id FROM instances WHERE status = 'deleting'))"
 
 
 async def list_accounts(pool: Pool, wanted: AccountFilter, page: Slice) -> tuple[list[bytes], list[Scalar] | None]:
@@ -136,16 +138,15 @@ async def count_accounts(pool: Pool, wanted: AccountFilter) -> int:
     selection = await _selection(pool, wanted)
     if selection is None:
         return 0
-    # A parameter that nothing mentions would have no type.
-    where = " AND ".join(("$6::timestamptz < $8::timestamptz AND $7::text <> ''", *selection.conditions))
-    statement = f"{_SEEN} SELECT count(*) FROM accounts a JOIN seen s ON s.id = a.instance_id WHERE {where}"
+    where = " AND ".join((_ALL_NAMED, *selection.conditions))
+    statement = f"SELECT count(*) FROM accounts a WHERE {where}"
     return int(await pool.fetchval(statement, *selection.values))
 
 
 async def _selection(pool: Pool, wanted: AccountFilter) -> Selection | None:
     """None where no instance can have such an account."""
     values = Values(_window_values(wanted.window))
-    conditions = ["$8::timestamptz IS NOT NULL"]
+    conditions = ["$8::timestamptz IS NOT NULL", _NOT_LEAVING]
     if _asks_for_instances(wanted):
         instances = await _instances(pool, wanted)
         if not instances:

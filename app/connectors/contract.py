@@ -111,7 +111,8 @@ class Page(msgspec.Struct, Generic[T_co], frozen=True):
 
 class Check(msgspec.Struct, frozen=True):
     """What a credential reveals when tried. `granted`, `missing` and `warnings` are in the vendor's own words
-    (role names, scopes); `tenant` and `subject` say whose it is. `code` and `detail` tell why it is not ok."""
+    (role names, scopes); `tenant` and `subject` say whose it is. `code` and `detail` tell why it is not ok.
+    """
 
     ok: bool
     tenant: str | None
@@ -134,7 +135,8 @@ class Connector(Protocol):
 
     async def check(self) -> Check:
         """Try the credential and name each missing permission; a refused credential is an answer, not an error.
-        Network faults raise."""
+        Network faults raise.
+        """
         ...
 
     def users(self, cursor: str | None = None) -> AsyncIterator[Page[User]]: ...

@@ -63,6 +63,16 @@ async def _prepare(connection: asyncpg.Connection[Any]) -> None:
     )
 
 
+class _Unreset(asyncpg.Connection):  # type: ignore[type-arg,misc]  # generic for the type checker only
+    """A pool's connection that is given back without a round trip: nobody leaves state on one.
+
+    What needs a session of its own (listening, temporary tables, advisory locks) uses `Database.connect`.
+    """
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Database:
     """An open way to one database; make it with `open_database`."""
@@ -99,7 +109,9 @@ async def open_database(url: str, *, size: int = 10) -> Database:
     """Open both pools, `size` connections each at most. Raises Unavailable where nobody answers."""
     dsn = normalise_url(url)
     try:
-        pool = await asyncpg.create_pool(dsn, min_size=1, max_size=size, init=_prepare, command_timeout=300)
+        pool = await asyncpg.create_pool(
+            dsn, min_size=1, max_size=size, init=_prepare, command_timeout=300, connection_class=_Unreset
+        )
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
         raise Unavailable(
             f"The database cannot be reached: {type(error).__name__}. Check SEATWISE_DATABASE_URL."

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import httpx
 from rich.console import Console
@@ -19,7 +17,7 @@ from app.console.words import failure_words
 from app.core.errors import SeatwiseError
 from app.demo.interrupts import Interrupts
 from app.demo.seats import WINDOW, Use, most_wasteful, read_uses, seats_table, unknown_lines
-from app.demo.service import Service, ready, running
+from app.demo.service import Service, guarded, ready, running
 from app.demo.simulated import Connection, simulated
 from app.demo.vendors.world import World
 
@@ -74,9 +72,10 @@ class Demo:
         self._say("Starting the service with a database of its own ...")
         async with running(folder) as service:
             try:
-                await ready(service)
-                self._say(f"  It answers at {service.url}.")
-                await self._story(service, world, interrupts)
+                async with guarded(service):
+                    await ready(service)
+                    self._say(f"  It answers at {service.url}.")
+                    await self._story(service, world, interrupts)
             except Exception:
                 self._say("[dim]The end of the service's log:[/]")
                 for line in service.log_tail():
@@ -148,7 +147,7 @@ class Demo:
         return shown
 
     async def _stay(self, service: Service, use: Use, interrupts: Interrupts) -> None:
-        """Show how to go on by hand, and wait for the end of either the user's patience or the service."""
+        """Show how to go on by hand, and wait to be told to end."""
         header = f"-H 'Authorization: Bearer {service.key}'"
         accounts = f"application_id={use.application_id}&seat=assigned&usage=unused&window={WINDOW}&limit=5"
         self._console.rule()
@@ -162,20 +161,8 @@ class Demo:
             "Ctrl-C ends it and removes everything.",
         ):
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
-        await _first(interrupts.wait, service.process.wait)
-        if service.process.returncode is not None:
-            raise SeatwiseError(f"The service ended with exit status {service.process.returncode}.")
+        await interrupts.wait()
 
     def _say(self, line: str) -> None:
         """A line of prose: folded on a terminal, whole where a program reads it."""
         self._console.print(line, highlight=False, soft_wrap=not self._console.is_terminal)
-
-
-async def _first(*waits: Callable[[], Awaitable[Any]]) -> None:
-    """Wait for whichever comes first."""
-    tasks = [asyncio.ensure_future(wait()) for wait in waits]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,20 +62,39 @@ async def running(folder: Path) -> AsyncIterator[Service]:
 
 
 async def ready(service: Service) -> None:
-    """Wait until it can work. Raises SeatwiseError when it ends instead, or takes too long."""
-    with suppress(TimeoutError):
+    """Wait until it can work. Raises SeatwiseError when that takes too long."""
+    try:
         async with asyncio.timeout(START_S), httpx.AsyncClient(transport=httpx.AsyncHTTPTransport()) as client:
-            while service.process.returncode is None:
-                with suppress(httpx.TransportError):
-                    if (await client.get(f"{service.url}/readyz")).is_success:
-                        return
+            while True:
+                if await _is_ready(client, service):
+                    return
                 await asyncio.sleep(_POLL_S)
-    status = service.process.returncode
-    raise SeatwiseError(
-        f"The service was not ready within {START_S:.0f} s."
-        if status is None
-        else f"The service ended at its start with exit status {status}."
-    )
+    except TimeoutError:
+        raise SeatwiseError(f"The service was not ready within {START_S:.0f} s.") from None
+
+
+async def _is_ready(client: httpx.AsyncClient, service: Service) -> bool:
+    try:
+        return (await client.get(f"{service.url}/readyz")).is_success
+    except httpx.TransportError:
+        return False
+
+
+@asynccontextmanager
+async def guarded(service: Service) -> AsyncIterator[None]:
+    """A block that is left at once with SeatwiseError when the service ends."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            watch = group.create_task(_watch(service))
+            yield
+            watch.cancel()
+    except ExceptionGroup as faults:
+        raise faults.exceptions[0] from None
+
+
+async def _watch(service: Service) -> None:
+    status = await service.process.wait()
+    raise SeatwiseError(f"The service ended by itself with exit status {status}.")
 
 
 def _environment(folder: Path, key: str) -> dict[str, str]:

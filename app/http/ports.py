@@ -35,7 +35,8 @@ class TokenStore(Protocol):
 
     async def renew(self, used: Token | None, fetch: Callable[[], Awaitable[Token]]) -> Token:
         """One renewal for all who wait: when the kept token is no longer the one `used`, it is answered and
-        `fetch` is not called; else `fetch` is called once, under a lock over all replicas, and its token kept."""
+        `fetch` is not called; else `fetch` is called once, under a lock over all replicas, and its token kept.
+        """
         ...
 
 
@@ -69,11 +70,15 @@ class Budget(Protocol):
     async def take(self, bucket: str, quota: Quota | None) -> float:
         """Ask to send one request now. 0.0 means it is granted (and counted); else the seconds to wait before
         asking again. `quota` is None for vendors that tell it by headers: then the first request of a window
-        goes alone, and the others wait for what its answer says."""
+        goes alone, and the others wait for what its answer says.
+        """
         ...
 
     async def observe(self, bucket: str, observed: Observed) -> None:
-        """Record what an answer's headers said."""
+        """Record what an answer's headers said. A limit of 0 stands for no word about limits, or no answer at all: it
+        ends the wait for the lone request, and a vendor that has never told a limit is not held back before
+        `resets_at`.
+        """
         ...
 
     async def block(self, bucket: str, until: datetime) -> None:

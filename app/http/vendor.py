@@ -210,6 +210,7 @@ class VendorClient:
                 if problem is None:
                     return outcome
             else:
+                await self._observe(bucket, None)
                 problem = outcome
             if problem.course == "renew" and renew is not None and await renew():
                 renew = None
@@ -242,13 +243,14 @@ class VendorClient:
         while (wait_s := await self._budget.take(bucket, self._quotas.get(bucket))) > 0:
             await self._hold(wait_s, "budget")
 
-    async def _observe(self, bucket: str, answer: Answer) -> None:
+    async def _observe(self, bucket: str, answer: Answer | None) -> None:
+        """Tell the budget what came of a request; an answer that never came (None) ends its turn as well."""
         if bucket in self._quotas:
             return
         now = self._now()
-        seen = observed(answer.headers, now)
+        seen = observed(answer.headers, now) if answer is not None else None
         if seen is None:
-            silence_s = UNTOLD_S if 200 <= answer.status < 300 else 0.0
+            silence_s = UNTOLD_S if answer is not None and 200 <= answer.status < 300 else 0.0
             seen = Observed(0, 0, now + timedelta(seconds=silence_s))
         await self._budget.observe(bucket, seen)
 

@@ -1,0 +1,161 @@
+"""The demo tells its whole story by itself, tells the truth, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import IO, Any
+
+import httpx
+import psutil
+import pytest
+
+from app.demo.vendors.world import World
+
+SMALL: dict[str, Any] = {"people": 120, "applications": 8, "days": 40, "activity": 1.0}
+TINY: dict[str, Any] = {"people": 20, "applications": 4, "days": 35, "activity": 1.0}
+WINDOW_DAYS = 30
+COLUMNS = ["Application", "Seats", "Used", "Unused", "Unknown"]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Where the demo keeps everything; short, for the path of a socket has little room."""
+    with tempfile.TemporaryDirectory(prefix="sw-") as name:
+        yield Path(name)
+
+
+def start(folder: Path, *, keep: bool = False, **world: Any) -> subprocess.Popen[str]:
+    code = f"import sys; from app.demo.run import main; sys.exit(main({keep}, **{world}))"
+    places = {"TMPDIR": str(folder), "HOME": str(folder), "COLUMNS": "160", "PYTHONIOENCODING": "utf-8"}
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={**os.environ, **places, "SEATWISE_ADMIN_KEY": "sw_not-for-the-demo", "SEATWISE_DATABASE_URL": "none"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+    )
+
+
+def read_until(lines: IO[str] | None, words: str) -> str:
+    """All lines up to and with the first that has the words."""
+    assert lines is not None
+    read = []
+    for line in lines:
+        read.append(line)
+        if words in line:
+            return "".join(read)
+    pytest.fail(f"{words!r} never came:\n{''.join(read)}")
+
+
+def left_processes(folder: Path) -> list[str]:
+    """Processes that work in the folder or were started with a path in it."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if str(folder) in f"{process.cwd()} {' '.join(process.cmdline())}":
+                found.append(process.name())
+    return found
+
+
+def assert_nothing_left(folder: Path) -> None:
+    assert left_processes(folder) == []
+    assert list(folder.iterdir()) == []
+
+
+def table_of(told: str) -> tuple[list[str], dict[str, list[int]]]:
+    """The titles, and the figures of each application."""
+    rows = [[cell.strip() for cell in re.split("[│┃]", line)[1:-1]] for line in told.splitlines() if line[:1] in "│┃"]
+    rows = [row for row in rows if row]
+    return rows[0], {row[0]: [int(cell.replace(",", "")) for cell in row[1:]] for row in rows[1:]}
+
+
+def true_figures(world: World, label: str) -> list[int]:
+    """Seats, used, unused, unknown of one of Okta's applications, for which the whole window is known."""
+    (app,) = (a["id"] for a in world.okta.applications if a["label"] == label)
+    first = world.now().date() - timedelta(days=WINDOW_DAYS - 1)
+    seats = {user for listed, user in world.okta.assignments if listed == app}
+    used = {user for use, user, at, _ in world.okta.uses if use == app and at.date() >= first}
+    return [len(seats), len(seats & used), len(seats - used), 0]
+
+
+def test_the_story_is_true_and_leaves_nothing_behind(folder: Path) -> None:
+    demo = start(folder, **SMALL)
+    told, _ = demo.communicate(timeout=60)
+
+    assert demo.returncode == 0, told
+    assert_nothing_left(folder)
+    titles, figures = table_of(told)
+    assert titles == COLUMNS
+    world = World(**SMALL)
+    for label in ("Ledgerly Production", world.okta.applications[5]["label"]):
+        assert figures[f"{label} (Okta)"] == true_figures(world, label)
+    assert [row[2] for row in figures.values()] == sorted((row[2] for row in figures.values()), reverse=True)
+    for vendor in ("PingOne", "Okta", "Ironclad Clickwrap"):
+        assert f"{vendor}: the credential works." in told
+        assert f"{vendor}: succeeded after" in told
+    assert "waiting 2 s: the vendor said so" in told
+    assert "Ironclad Clickwrap does not tell of use at all: 24 of its 24 seats are unknown, not unused." in told
+    humans = {p["profile"]["email"].lower() for p in world.okta.users}
+    assert int(re.findall(r"now hold ([\d,]+) people", told)[0].replace(",", "")) > len(humans)
+    assert "event" not in told
+
+
+def test_ctrl_c_ends_it_in_order(folder: Path) -> None:
+    demo = start(folder, **TINY)
+    read_until(demo.stdout, "PingOne: running")
+    demo.send_signal(signal.SIGINT)
+    told, _ = demo.communicate(timeout=20)
+
+    assert demo.returncode == 128 + signal.SIGINT
+    assert told.rstrip().endswith("Stopped; nothing is left behind.")
+    assert "Traceback" not in told
+    assert_nothing_left(folder)
+
+
+def test_kept_it_stays_up_until_it_is_told_to_end(folder: Path) -> None:
+    demo = start(folder, keep=True, **TINY)
+    told = read_until(demo.stdout, "Ctrl-C ends it")
+    requests = [shlex.split(line) for line in told.splitlines() if line.lstrip().startswith("curl ")]
+    asked = [(words[2], words[words.index("-X") + 1] if "-X" in words else "GET", words[-1]) for words in requests]
+    for header, method, url in asked:
+        name, _, value = header.partition(": ")
+        assert httpx.request(method, url, headers={name: value}).is_success
+
+    assert len(asked) == 3
+    header, _, url = asked[0]
+    server, key = url.partition("/v1")[0], header.removeprefix("Authorization: Bearer ")
+    words = [sys.executable, "-m", "app.cli", "sync", "Ironclad Clickwrap", "--server", server, "--key", key]
+    synced = subprocess.run(words, capture_output=True, text=True, timeout=20, check=False)
+    assert synced.returncode == 0, synced.stderr
+    assert "Ironclad Clickwrap: succeeded" in synced.stdout
+    assert left_processes(folder) != []
+
+    demo.terminate()
+    _, _ = demo.communicate(timeout=20)
+    assert demo.returncode == 0
+    assert_nothing_left(folder)
+
+
+def test_a_service_that_dies_is_told_with_the_end_of_its_log(folder: Path) -> None:
+    demo = start(folder, **TINY)
+    read_until(demo.stdout, "PingOne: running")
+    for service in psutil.Process(demo.pid).children():
+        service.kill()
+    told, _ = demo.communicate(timeout=60)
+
+    assert demo.returncode == 1
+    assert "The end of the service's log:" in told
+    assert "The demo cannot go on:" in told
+    assert_nothing_left(folder)
