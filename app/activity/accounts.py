@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
@@ -15,8 +15,9 @@ from uuid import UUID
 import msgspec
 
 from app.activity.days import Span, masks_by_year
-from app.activity.keyset import Key, Scalar, Selection, Slice, Values, content_of, fetch_page
+from app.activity.keyset import Fetch, Key, Row, Scalar, Selection, Slice, Values, fetch_page
 from app.activity.matching import begins, equals, has_member
+from app.activity.observation import Observed, observe
 from app.core.clock import midnight
 from app.core.database import Pool
 
@@ -57,75 +58,54 @@ class AccountFilter:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
-# What each instance observed; few rows, read once for a whole page.
-_SEEN = """
-    WITH seen AS MATERIALIZED (
-        SELECT i.id, i.owner, i.covered_until, i.users_read_at,
-            coalesce(sum(bit_count(c.days & ($1::bit(366)[])[c.year - $3 + 1])), 0)::int AS covered_days,
-            coalesce(sum(bit_count(c.days & ($2::bit(366)[])[c.year - $3 + 1])), 0)::int AS covered_before,
-            $5::int AS days_before
-        FROM instances i
-        LEFT JOIN coverage_years c ON c.instance_id = i.id AND c.year BETWEEN $3 AND $4
-        WHERE i.status <> 'deleting'
-        GROUP BY i.id
-    )
+# JSON columns as text, to be put into the answer as they are.
+_PAGE = """
+    SELECT a.id, a.instance_id, a.application_id, a.person_id, a.vendor_id, a.username, a.email, a.name, a.role, a.seat,
+        a.status, a.vendor_status, a.last_active_at, a.metadata::text AS metadata, a.fields::text AS fields,
+        a.assigned_at, a.first_seen_at, a.last_seen_at, a.deactivated_at, a.sync_id, a.created_at, a.updated_at,
+        {key} AS sort_key, a.id AS sort_id
+    FROM accounts a
+    WHERE {where}
+    ORDER BY {order}
+    LIMIT {limit}
 """
 
-# Who was not active since the window began has no day in it; the bits of the others decide.
-_DAYS = """
-    (CASE WHEN a.last_active_at >= $6 THEN (
-        SELECT coalesce(sum(bit_count(y.days & ($1::bit(366)[])[y.year - $3 + 1])), 0)::int
-        FROM activity_years y
-        WHERE y.application_id = a.application_id AND y.account_id = a.id AND y.year BETWEEN $3 AND $4
-    ) ELSE 0 END)
+_DAYS_USED = """
+    SELECT y.account_id, sum(bit_count(y.days & ($3::bit(366)[])[y.year - $4 + 1]))::int AS days
+    FROM unnest($1::uuid[], $2::uuid[]) AS k (application_id, account_id)
+    JOIN activity_years y USING (application_id, account_id)
+    WHERE y.year BETWEEN $4 AND $5
+    GROUP BY y.account_id
 """
 
-_ALL_SEEN = "(s.covered_days > 0 AND s.covered_before = s.days_before)"
-
-# The latest use tells it, and the planner knows its distribution; only where a clock ran ahead the bits have to.
-_USED = f"(a.last_active_at >= $6 AND (a.last_active_at < $8 OR {_DAYS} > 0))"
-_IDLE = f"(a.last_active_at IS NULL OR a.last_active_at < $6 OR (a.last_active_at >= $8 AND {_DAYS} = 0))"
-
-# The page is cut first, from accounts alone, so that the rest is looked up for its rows only.
-_PAGE = (
-    _SEEN
-    + """
-    , page AS MATERIALIZED (
-        SELECT a.*, """
-    + _DAYS
-    + """ AS days_used, {key} AS sort_key
-        FROM accounts a
-        WHERE {where}
-        ORDER BY {order}
-        LIMIT {limit}
-    )
-    SELECT a.id, a.instance_id, a.application_id, x.name AS application, a.person_id, a.vendor_id, a.username, a.email,
-        a.name, a.role, a.seat, a.status, a.vendor_status, a.last_active_at, $7::text AS "window",
-        CASE WHEN s.covered_days > 0 THEN a.days_used END AS days_active, s.covered_days, s.covered_until,
-        CASE WHEN a.days_used > 0 THEN 'used' WHEN """
-    + _ALL_SEEN
-    + """ THEN 'unused' ELSE 'unknown' END AS usage,
-        a.metadata, a.fields, a.assigned_at, a.first_seen_at,
-        coalesce(a.last_seen_at, s.users_read_at, a.created_at) AS last_seen_at, a.deactivated_at,
-        s.owner AS uploaded_by, a.sync_id, a.created_at, a.updated_at, a.sort_key, a.id AS sort_id
-    FROM page a JOIN applications x ON x.id = a.application_id JOIN seen s ON s.id = a.instance_id
-    ORDER BY a.sort_key {way}, a.id {way}
-"""
-)
-
-# A parameter that a statement does not mention would have no type.
-_ALL_NAMED = "($1::bit(366)[], $2::bit(366)[], $3::int, $4::int, $5::int, $6::timestamptz, $7::text) IS NOT NULL"
+_NAMES = "SELECT id, name FROM applications WHERE id = ANY($1::uuid[])"
 
 _NOT_LEAVING = "a.instance_id <> ALL (ARRAY(SELECT id FROM instances WHERE status = 'deleting'))"
 
 
 async def list_accounts(pool: Pool, wanted: AccountFilter, page: Slice) -> tuple[list[bytes], list[Scalar] | None]:
-    """One page of accounts, each written as JSON, and the cursor's values where more follow."""
-    selection = await _selection(pool, wanted)
-    if selection is None:
-        return [], None
-    rows, last = await fetch_page(pool.fetch, selection, page)
-    return [msgspec.json.encode(content_of(row)) for row in rows], last
+    """One page of accounts, each written as JSON, and the cursor's values where more follow.
+
+    The page is cut first; then a few small statements look up what belongs to its rows. Together they cost half of
+    one statement that joins it all, which is planned anew at each call.
+    """
+    async with pool.acquire() as connection:
+        selection = await _selection(connection.fetch, wanted)
+        if selection is None:
+            return [], None
+        rows, last = await fetch_page(connection.fetch, selection, page)
+        used = await _days_used(connection.fetch, rows, wanted.window)
+        observed = await observe(connection.fetch, wanted.window, {row["instance_id"] for row in rows})
+        names = {
+            row["id"]: row["name"] for row in await connection.fetch(_NAMES, {row["application_id"] for row in rows})
+        }
+    # What began to be deleted between two statements is left out.
+    shown = [row for row in rows if row["instance_id"] in observed and row["application_id"] in names]
+    window = wanted.window.word
+    return [
+        _as_json(row, names[row["application_id"]], window, used.get(row["id"], 0), observed[row["instance_id"]])
+        for row in shown
+    ], last
 
 
 async def find_account(pool: Pool, account_id: UUID, window: Span) -> bytes | None:
@@ -135,25 +115,70 @@ async def find_account(pool: Pool, account_id: UUID, window: Span) -> bytes | No
 
 
 async def count_accounts(pool: Pool, wanted: AccountFilter) -> int:
-    selection = await _selection(pool, wanted)
+    selection = await _selection(pool.fetch, wanted)
     if selection is None:
         return 0
-    where = " AND ".join((_ALL_NAMED, *selection.conditions))
-    statement = f"SELECT count(*) FROM accounts a WHERE {where}"
-    return int(await pool.fetchval(statement, *selection.values))
+    where = " AND ".join(selection.conditions)
+    return int(await pool.fetchval(f"SELECT count(*) FROM accounts a WHERE {where}", *selection.values))
 
 
-async def _selection(pool: Pool, wanted: AccountFilter) -> Selection | None:
+async def _days_used(fetch: Fetch, rows: Sequence[Row], window: Span) -> dict[UUID, int]:
+    """Days of use in the window, of the accounts that were active since it began; the others have none."""
+    first = midnight(window.first)
+    active = [row for row in rows if row["last_active_at"] is not None and row["last_active_at"] >= first]
+    if not active:
+        return {}
+    keys = [row["application_id"] for row in active], [row["id"] for row in active]
+    found = await fetch(_DAYS_USED, *keys, masks_by_year(window, window), window.first.year, window.last.year)
+    return {row["account_id"]: row["days"] for row in found}
+
+
+def _as_json(row: Row, application: str, window: str, used: int, observed: Observed) -> bytes:
+    return msgspec.json.encode(
+        {
+            "id": row["id"],
+            "instance_id": row["instance_id"],
+            "application_id": row["application_id"],
+            "application": application,
+            "person_id": row["person_id"],
+            "vendor_id": row["vendor_id"],
+            "username": row["username"],
+            "email": row["email"],
+            "name": row["name"],
+            "role": row["role"],
+            "seat": row["seat"],
+            "status": row["status"],
+            "vendor_status": row["vendor_status"],
+            "last_active_at": row["last_active_at"],
+            "window": window,
+            "days_active": used if observed.covered_days else None,
+            "covered_days": observed.covered_days,
+            "covered_until": observed.covered_until,
+            "usage": "used" if used else "unused" if observed.whole else "unknown",
+            "metadata": msgspec.Raw(row["metadata"].encode()),
+            "fields": msgspec.Raw(row["fields"].encode()),
+            "assigned_at": row["assigned_at"],
+            "first_seen_at": row["first_seen_at"],
+            "last_seen_at": row["last_seen_at"] or observed.users_read_at or row["created_at"],
+            "deactivated_at": row["deactivated_at"],
+            "uploaded_by": observed.owner,
+            "sync_id": row["sync_id"],
+            "created_at": row["created_at"],
+            "updated_at": row["updated_at"],
+        }
+    )
+
+
+async def _selection(fetch: Fetch, wanted: AccountFilter) -> Selection | None:
     """None where no instance can have such an account."""
-    values = Values(_window_values(wanted.window))
-    conditions = ["$8::timestamptz IS NOT NULL", _NOT_LEAVING]
+    values = Values()
+    conditions = [_NOT_LEAVING, *_conditions(wanted, values)]
     if _asks_for_instances(wanted):
-        instances = await _instances(pool, wanted)
+        instances = [key for key, seen in (await observe(fetch, wanted.window)).items() if _fits(seen, wanted)]
         if not instances:
             return None
         # As a list of ids, for which the planner has figures; it would guess wrongly about the coverage itself.
         conditions.append(f"a.instance_id = ANY({values.add(instances)}::uuid[])")
-    conditions += _conditions(wanted, values)
     return Selection(_PAGE, "a.id", tuple(conditions), tuple(values))
 
 
@@ -162,20 +187,14 @@ def _asks_for_instances(wanted: AccountFilter) -> bool:
     return wanted.usage in ("unused", "unknown") or any(each is not None for each in given)
 
 
-async def _instances(pool: Pool, wanted: AccountFilter) -> list[UUID]:
-    """The instances whose owner and coverage fit."""
-    rows = await pool.fetch(
-        f"{_SEEN} SELECT s.id, s.owner, s.covered_days, {_ALL_SEEN} AS all_seen FROM seen s",
-        *_window_values(wanted.window)[:5],
-    )
+def _fits(observed: Observed, wanted: AccountFilter) -> bool:
+    """Whether owner and coverage of an instance are those asked for."""
     owners = {owner for owner in (wanted.owner, wanted.uploaded_by) if owner is not None}
-    return [
-        row["id"]
-        for row in rows
-        if all(row["owner"] == owner for owner in owners)
-        and (wanted.days_active_lt is None or row["covered_days"] > 0)
-        and (wanted.usage not in ("unused", "unknown") or row["all_seen"] == (wanted.usage == "unused"))
-    ]
+    return (
+        owners <= {observed.owner}
+        and (wanted.days_active_lt is None or observed.covered_days > 0)
+        and (wanted.usage not in ("unused", "unknown") or observed.whole == (wanted.usage == "unused"))
+    )
 
 
 def _conditions(wanted: AccountFilter, values: Values) -> list[str]:
@@ -193,26 +212,33 @@ def _conditions(wanted: AccountFilter, values: Values) -> list[str]:
         values,
     )
     if wanted.usage is not None:
-        conditions.append(_USED if wanted.usage == "used" else _IDLE)
+        used = _was_used(wanted.window, values)
+        conditions.append(used if wanted.usage == "used" else f"{used} IS NOT TRUE")
     if wanted.days_active_lt is not None:
-        conditions.append(f"{_DAYS} < {values.add(wanted.days_active_lt)}")
+        conditions.append(f"{_days(wanted.window, values)} < {values.add(wanted.days_active_lt)}")
     if wanted.q:
         conditions.append(begins(("a.name", "a.email", "a.username"), wanted.q, values))
     conditions += [has_member("a.metadata", key, text, values) for key, text in wanted.metadata.items()]
     return conditions
 
 
-def _window_values(window: Span) -> list[object]:
-    """$1 to $8: masks of the window and of its dates before today, its first and last year, how many dates lie before
-    today, the first moment of the window, its name, and the first moment after it.
+def _was_used(window: Span, values: Values) -> str:
+    """Whether an account has a day in the window. The latest use tells it, and the planner knows how that is spread;
+    only where a clock ran ahead do the bits have to.
     """
-    return [
-        masks_by_year(window, window),
-        masks_by_year(Span(window.first, window.last - timedelta(days=1)), window),
-        window.first.year,
-        window.last.year,
-        window.days - 1,
-        midnight(window.first),
-        window.word,
-        midnight(window.last + timedelta(days=1)),
-    ]
+    first, end = values.add(midnight(window.first)), values.add(midnight(window.last + timedelta(days=1)))
+    return f"(a.last_active_at >= {first} AND (a.last_active_at < {end} OR {_days(window, values)} > 0))"
+
+
+def _days(window: Span, values: Values) -> str:
+    """How many days of the window an account was used; none where its latest use was before."""
+    masks, first, last = (
+        values.add(each) for each in (masks_by_year(window, window), window.first.year, window.last.year)
+    )
+    return f"""
+        (CASE WHEN a.last_active_at >= {values.add(midnight(window.first))} THEN (
+            SELECT coalesce(sum(bit_count(y.days & ({masks}::bit(366)[])[y.year - {first} + 1])), 0)
+            FROM activity_years y
+            WHERE y.application_id = a.application_id AND y.account_id = a.id AND y.year BETWEEN {first} AND {last}
+        ) ELSE 0 END)
+    """

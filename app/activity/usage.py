@@ -7,32 +7,20 @@ from typing import Any
 from uuid import UUID
 
 from app.activity.days import Span, calendar, dates, masks_by_year
+from app.activity.observation import observe
 from app.core.clock import midnight
 from app.core.database import Pool
 
-# The coverage is the instance's, so those without use are either all unused or all unknown.
-_APPLICATION = """
-    WITH observed AS MATERIALIZED (
-        SELECT i.covered_until,
-            coalesce(sum(bit_count(c.days & ($2::bit(366)[])[c.year - $4 + 1])), 0)::int AS covered_days,
-            coalesce(sum(bit_count(c.days & ($3::bit(366)[])[c.year - $4 + 1])), 0)::int AS covered_before
-        FROM applications p
-        JOIN instances i ON i.id = p.instance_id AND i.status <> 'deleting'
-        LEFT JOIN coverage_years c ON c.instance_id = i.id AND c.year BETWEEN $4 AND $5
-        WHERE p.id = $1
-        GROUP BY i.id
-    ), seats AS (
-        SELECT count(*) AS seats,
-            count(*) FILTER (WHERE a.last_active_at >= $6 AND (a.last_active_at < $7 OR EXISTS (
-                SELECT 1 FROM activity_years y
-                WHERE y.application_id = a.application_id AND y.account_id = a.id AND y.year BETWEEN $4 AND $5
-                    AND bit_count(y.days & ($2::bit(366)[])[y.year - $4 + 1]) > 0
-            ))) AS used
-        FROM accounts a WHERE a.application_id = $1 AND a.seat <> 'none'
-    )
-    SELECT o.*, s.* FROM observed o, seats s
+_INSTANCE = "SELECT instance_id FROM applications WHERE id = $1"
+_SEATS = """
+    SELECT count(*) AS seats,
+        count(*) FILTER (WHERE a.last_active_at >= $5 AND (a.last_active_at < $6 OR EXISTS (
+            SELECT 1 FROM activity_years y
+            WHERE y.application_id = a.application_id AND y.account_id = a.id AND y.year BETWEEN $3 AND $4
+                AND bit_count(y.days & ($2::bit(366)[])[y.year - $3 + 1]) > 0
+        ))) AS used
+    FROM accounts a WHERE a.application_id = $1 AND a.seat <> 'none'
 """
-
 _ACCOUNT = """
     SELECT a.application_id, a.instance_id, i.covered_until
     FROM accounts a JOIN instances i ON i.id = a.instance_id AND i.status <> 'deleting'
@@ -46,30 +34,32 @@ _COVERED_DAYS = "SELECT year, days FROM coverage_years WHERE instance_id = $1 AN
 
 async def application_usage(pool: Pool, application_id: UUID, window: Span) -> dict[str, Any] | None:
     """Seats of an application (accounts whose seat is not `none`) by their use in the window; None for no such one."""
-    row = await pool.fetchrow(
-        _APPLICATION,
-        application_id,
-        masks_by_year(window, window),
-        masks_by_year(Span(window.first, window.last - timedelta(days=1)), window),
-        window.first.year,
-        window.last.year,
-        midnight(window.first),
-        midnight(window.last + timedelta(days=1)),
-    )
-    if row is None:
-        return None
-    idle = row["seats"] - row["used"]
-    all_seen = row["covered_days"] > 0 and row["covered_before"] == window.days - 1
+    async with pool.acquire() as connection:
+        instance_id = await connection.fetchval(_INSTANCE, application_id)
+        observed = (await observe(connection.fetch, window, [instance_id])).get(instance_id)
+        if observed is None:
+            return None
+        row = await connection.fetchrow(
+            _SEATS,
+            application_id,
+            masks_by_year(window, window),
+            window.first.year,
+            window.last.year,
+            midnight(window.first),
+            midnight(window.last + timedelta(days=1)),
+        )
+    seats, used = (row["seats"], row["used"]) if row is not None else (0, 0)
+    # The coverage is the instance's, so those without use are either all unused or all unknown.
     return {
         "window": window.word,
         "from": window.first,
         "to": window.last,
-        "covered_days": row["covered_days"],
-        "covered_until": row["covered_until"],
-        "seats": row["seats"],
-        "used": row["used"],
-        "unused": idle if all_seen else 0,
-        "unknown": 0 if all_seen else idle,
+        "covered_days": observed.covered_days,
+        "covered_until": observed.covered_until,
+        "seats": seats,
+        "used": used,
+        "unused": seats - used if observed.whole else 0,
+        "unknown": 0 if observed.whole else seats - used,
     }
 
 

@@ -63,7 +63,7 @@ async def _prepare(connection: asyncpg.Connection[Any]) -> None:
     )
 
 
-class _Unreset(asyncpg.Connection):  # type: ignore[type-arg,misc]  # generic for the type checker only
+class _Unreset(asyncpg.Connection):
     """A pool's connection that is given back without a round trip: nobody leaves state on one.
 
     What needs a session of its own (listening, temporary tables, advisory locks) uses `Database.connect`.

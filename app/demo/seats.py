@@ -46,7 +46,7 @@ async def read_uses(api: ApiClient) -> list[Use]:
 
 def most_wasteful(uses: list[Use]) -> list[Use]:
     """Detected applications with the most unused seats first, those with the most unknown ones after them."""
-    detected = [use for use in uses if use.kind == "detected"]
+    detected = [use for use in uses if use.kind == "detected" and use.seats]
     return sorted(detected, key=lambda use: (-use.unused, -use.unknown, use.name))[:ROWS]
 
 

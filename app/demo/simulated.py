@@ -37,7 +37,7 @@ def simulated(world: World) -> Iterator[list[Connection]]:
 
 def _spoil(pingone: PingOneVendor, okta: OktaVendor, ironclad: IroncladVendor) -> None:
     """Each vendor refuses, breaks off or forgets its tokens now and then, as the real ones do."""
-    okta.faults.too_many("/users", at=5, retry_after="2")
+    okta.faults.too_many("/logs", at=4, retry_after="2")
     okta.faults.truncated("/logs", at=8)
     okta.faults.too_many("/logs", at=30, retry_after="3")
     pingone.faults.revoke_tokens("/users", at=7)

@@ -112,18 +112,6 @@ def test_the_story_is_true_and_leaves_nothing_behind(folder: Path) -> None:
     assert "event" not in told
 
 
-def test_ctrl_c_ends_it_in_order(folder: Path) -> None:
-    demo = start(folder, **TINY)
-    read_until(demo.stdout, "PingOne: running")
-    demo.send_signal(signal.SIGINT)
-    told, _ = demo.communicate(timeout=20)
-
-    assert demo.returncode == 128 + signal.SIGINT
-    assert told.rstrip().endswith("Stopped; nothing is left behind.")
-    assert "Traceback" not in told
-    assert_nothing_left(folder)
-
-
 def test_kept_it_stays_up_until_it_is_told_to_end(folder: Path) -> None:
     demo = start(folder, keep=True, **TINY)
     told = read_until(demo.stdout, "Ctrl-C ends it")
@@ -148,14 +136,23 @@ def test_kept_it_stays_up_until_it_is_told_to_end(folder: Path) -> None:
     assert_nothing_left(folder)
 
 
-def test_a_service_that_dies_is_told_with_the_end_of_its_log(folder: Path) -> None:
-    demo = start(folder, **TINY)
-    read_until(demo.stdout, "PingOne: running")
-    for service in psutil.Process(demo.pid).children():
+def test_cut_short_it_still_leaves_nothing_behind(folder: Path) -> None:
+    folders = (folder / "a", folder / "b")
+    for place in folders:
+        place.mkdir(mode=0o755)
+    stopped, bereft = (start(place, **TINY) for place in folders)
+    read_until(stopped.stdout, "PingOne: running")
+    stopped.send_signal(signal.SIGINT)
+    read_until(bereft.stdout, "PingOne: running")
+    for service in psutil.Process(bereft.pid).children():
         service.kill()
-    told, _ = demo.communicate(timeout=60)
+    told, told_bereft = (demo.communicate(timeout=40)[0] for demo in (stopped, bereft))
 
-    assert demo.returncode == 1
-    assert "The end of the service's log:" in told
-    assert "The demo cannot go on:" in told
-    assert_nothing_left(folder)
+    assert stopped.returncode == 128 + signal.SIGINT
+    assert told.rstrip().endswith("Stopped; nothing is left behind.")
+    assert "Traceback" not in told
+    assert bereft.returncode == 1
+    assert "The end of the service's log:" in told_bereft
+    assert "The demo cannot go on: The service ended by itself" in told_bereft
+    for place in folders:
+        assert_nothing_left(place)

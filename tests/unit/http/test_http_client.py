@@ -142,12 +142,12 @@ async def test_at_most_eight_requests_are_under_way_and_waiting_for_a_turn_is_no
         nonlocal now, most
         now += 1
         most = max(most, now)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.25)
         now -= 1
         writer.write(ok(b"{}"))
         await writer.drain()
 
-    async with serving(slow) as server, build_client(allow=LOOPBACK, timeout_s=0.19) as client:
-        answers = await asyncio.gather(*(client.get(server.url) for _ in range(24)))
-    assert [answer.status_code for answer in answers] == [200] * 24
+    async with serving(slow) as server, build_client(allow=LOOPBACK, timeout_s=0.9) as client:
+        answers = await asyncio.gather(*(client.get(server.url) for _ in range(40)))
+    assert [answer.status_code for answer in answers] == [200] * 40
     assert most == 8
