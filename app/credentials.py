@@ -23,9 +23,9 @@ from app.core.errors import Conflict, FieldError, InvalidInput, NotFound, Vendor
 from app.core.ids import new_id
 from app.core.settings import Settings
 from app.http.auth import private_key_problem
-from app.http.egress import check_url
 from app.models import Credential, Instance, VendorToken
 from app.sync.connection import connect
+from app.sync.options import option_errors
 from app.sync.runtime import Runtime
 from app.sync.secrets import local_place_error, sealing_context
 
@@ -58,7 +58,7 @@ async def create(
     _refuse(
         [
             *secret_errors(asked, storage, secrets, runtime.settings),
-            *option_errors(described, options, runtime.settings),
+            *option_errors(described, options, runtime.settings.outbound_allow),
         ]
     )
     credential = Credential(
@@ -98,7 +98,7 @@ async def change(session: AsyncSession, runtime: Runtime, credential: Credential
     errors: list[FieldError] = []
     options = _merged(credential.options, sent.get("options") or {})
     if "options" in sent:
-        errors += option_errors(described, options, runtime.settings)
+        errors += option_errors(described, options, runtime.settings.outbound_allow)
     secrets = sent.get("secrets")
     if secrets is not None:
         storage: Storage = "local" if credential.storage == "local" else "vault"
@@ -186,20 +186,6 @@ def _secret_problem(name: str, storage: Storage, value: Any, settings: Settings)
         return FieldError("With storage vault this is the secret itself, a text that is not empty.", pointer=pointer)
     problem = private_key_problem(value) if name == "private_key" else None
     return None if problem is None else FieldError(problem, pointer=pointer)
-
-
-def option_errors(described: Manifest, options: Mapping[str, Any], settings: Settings) -> list[FieldError]:
-    """What is wrong with connection options, private addresses included; none of them is needed here."""
-    errors = described.option_errors(options)
-    bad = {error.pointer for error in errors}
-    for name, value in options.items():
-        pointer = f"#/options/{name}"
-        if name.endswith("_url") and pointer not in bad:
-            try:
-                check_url(value, settings.outbound_allow, pointer=pointer)
-            except InvalidInput as error:
-                errors.extend(error.errors)
-    return errors
 
 
 def _scheme(described: Manifest, scheme: str) -> Scheme:

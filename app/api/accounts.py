@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from app.activity import accounts
 from app.activity.accounts import SORTS, AccountFilter
@@ -36,6 +37,16 @@ Window = Annotated[
 Prefix = Annotated[
     str | None, Query(min_length=1, max_length=200, description="Beginning of a name, e-mail or username, case-blind.")
 ]
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def _as_written(value: object) -> object:
+    if isinstance(value, str) and _DATE.fullmatch(value):
+        return value
+    raise ValueError("This is a date such as 2026-11-03.")
+
+
+Day = Annotated[dt.date, BeforeValidator(_as_written)]
 Seat = Literal["assigned", "entitled", "unknown", "none"]
 Status = Literal["active", "inactive"]
 Usage = Literal["used", "unused", "unknown"]
@@ -170,8 +181,8 @@ async def get_account_activity(
     _caller: Viewer,
     database: Books,
     account_id: UUID,
-    first: Annotated[dt.date | None, Query(alias="from", description="First date; 90 dates by default.")] = None,
-    to: Annotated[dt.date | None, Query(description="Last date, today by default.")] = None,
+    first: Annotated[Day | None, Query(alias="from", description="First date; 90 dates by default.")] = None,
+    to: Annotated[Day | None, Query(description="Last date, today by default.")] = None,
 ) -> Response:
     """The days on which an account was used, as a list and as a calendar. At most 400 dates, both ends included."""
     found = await account_activity(database.pool, account_id, _span(first, to))

@@ -18,6 +18,7 @@ from app.api.openapi import problems
 from app.api.resources import Body, Creator, Moment, Name, Resource, Text, answer, require_match, unset
 from app.api.unit_of_work import Route
 from app.connectors import registry
+from app.connectors.contract import Check
 from app.core.errors import FailureCode
 from app.models import Credential
 
@@ -111,6 +112,18 @@ class CheckAnswer(BaseModel):
     warnings: list[str] = Field(examples=[[]])
     code: FailureCode | None = Field(description="Why it is not ok.", examples=["insufficient_permissions"])
     detail: str = Field(examples=["Grant the worker application the role Identity Data Admin."])
+
+
+def checked(found: Check) -> CheckAnswer:
+    return CheckAnswer(
+        ok=found.ok,
+        identity=Identity(tenant=found.tenant, subject=found.subject),
+        granted=list(found.granted),
+        missing=list(found.missing),
+        warnings=list(found.warnings),
+        code=found.code,
+        detail=found.detail,
+    )
 
 
 def shown(credential: Credential) -> CredentialAnswer:
@@ -212,17 +225,7 @@ async def check_credential(_caller: Operator, session: Session, runtime: Runtime
     await session.commit()  # the vendor is called with no transaction open
     found = await credentials.check(runtime, credential)
     await credentials.note_proof(session, credential, found)
-    return CheckAnswer.model_validate(
-        {
-            "ok": found.ok,
-            "identity": {"tenant": found.tenant, "subject": found.subject},
-            "granted": found.granted,
-            "missing": found.missing,
-            "warnings": found.warnings,
-            "code": found.code,
-            "detail": found.detail,
-        }
-    )
+    return checked(found)
 
 
 def _named(credential: Credential) -> dict[str, str]:

@@ -13,7 +13,7 @@ from app import credentials, instances
 from app.access.audit import audit
 from app.access.principal import Principal
 from app.api.accounts import Prefix
-from app.api.credentials import CheckAnswer, Identity
+from app.api.credentials import CheckAnswer, checked
 from app.api.deps import Admin, Books, Operator, Runtime, Session, Viewer
 from app.api.instance_bodies import (
     Environment,
@@ -29,7 +29,6 @@ from app.api.openapi import problems
 from app.api.resources import answer, require_match
 from app.api.syncs import SyncAnswer, answer_syncs, location
 from app.api.unit_of_work import Route
-from app.connectors.contract import Check
 from app.core.errors import Conflict, FieldError
 from app.models import Instance, Sync
 from app.sync.story import SyncFilter, sync_as_json
@@ -155,7 +154,7 @@ async def check_instance(_caller: Operator, session: Session, runtime: Runtime, 
     await session.commit()  # the vendor is called with no transaction open
     found = await credentials.check(runtime, credential, instance.options)
     await credentials.note_proof(session, credential, found)
-    return _checked(found)
+    return checked(found)
 
 
 @router.post(
@@ -213,18 +212,6 @@ def _sent(body: NewInstance | InstancePatch) -> dict[str, Any]:
 
 def _watch(request: Request, sync: Sync) -> Response:
     return answer(request, sync_as_json(sync), 202, location=location(sync.id))
-
-
-def _checked(found: Check) -> CheckAnswer:
-    return CheckAnswer(
-        ok=found.ok,
-        identity=Identity(tenant=found.tenant, subject=found.subject),
-        granted=list(found.granted),
-        missing=list(found.missing),
-        warnings=list(found.warnings),
-        code=found.code,
-        detail=found.detail,
-    )
 
 
 def _audit(

@@ -20,6 +20,7 @@ from app.core.errors import SeatwiseError
 
 INTERRUPTED = 130
 _SHOWN_NAMES = 10
+_COUNTS = ["read", "created", "updated", "unchanged", "deactivated", "reactivated", "filtered", "rejected", "held"]
 
 
 def main(instance: str, server: str, key: str) -> int:
@@ -95,7 +96,7 @@ async def watch_all(api: ApiClient, names: dict[str, str], console: Console) -> 
 
 def show_end(console: Console, sync: Sync) -> None:
     """The counters that are not zero, and the failure, if any."""
-    columns = [name for name in _counted(sync) if any(c.get(name) for c in sync.counters.values())]
+    columns = [name for name in _COUNTS if any(counts.get(name) for counts in sync.counters.values())]
     if columns:
         table = Table("", *(Column(name.capitalize(), justify="right") for name in columns))
         for kind, counts in sync.counters.items():
@@ -104,11 +105,6 @@ def show_end(console: Console, sync: Sync) -> None:
         console.print(table)
     if sync.failure is not None:
         console.print(failure_words(sync.failure), markup=False, highlight=False, soft_wrap=True, style="red")
-
-
-def _counted(sync: Sync) -> list[str]:
-    """What is counted, in the order of the answer."""
-    return list(dict.fromkeys(name for counts in sync.counters.values() for name in counts))
 
 
 def _is_id(text: str) -> bool:

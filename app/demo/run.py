@@ -31,14 +31,13 @@ def main(
     applications: int = 40,
     days: int = 90,
     activity: float = 0.5,
-    console: Console | None = None,
 ) -> int:
     """Exit status: 0 at the end of the story, 1 where it broke, 128 and the signal's number where it was stopped.
 
     keep      stay up afterwards, until Ctrl-C or SIGTERM, which then end it with 0.
     people, applications, days, activity   how large the simulated world is.
     """
-    demo = Demo(console or Console(), keep=keep)
+    demo = Demo(Console(), keep=keep)
     world = World(people=people, applications=applications, days=days, activity=activity)
     return asyncio.run(demo.run(world))
 
@@ -150,7 +149,7 @@ class Demo:
         """Show how to go on by hand, and wait to be told to end."""
         header = f"-H 'Authorization: Bearer {service.key}'"
         accounts = f"application_id={use.application_id}&seat=assigned&usage=unused&window={WINDOW}&limit=5"
-        self._console.rule()
+        self._console.print()
         for line in (
             f"The service stays up at {service.url} (documentation: {service.url}/docs).",
             f"API key: {service.key}",

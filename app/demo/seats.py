@@ -64,14 +64,10 @@ def unknown_lines(uses: list[Use], instances: dict[str, str]) -> list[str]:
     """A line for each instance with seats of whose use nobody knows, and why."""
     lines = []
     for instance_id, name in instances.items():
-        own = [use for use in uses if use.instance_id == instance_id and use.unknown]
-        if not own:
-            continue
-        covered = max(use.covered_days for use in own)
-        unknown, seats = (
-            sum(use.unknown for use in own),
-            sum(use.seats for use in uses if use.instance_id == instance_id),
-        )
+        own = [use for use in uses if use.instance_id == instance_id]
+        seats, unknown = sum(use.seats for use in own), sum(use.unknown for use in own)
+        covered = max((use.covered_days for use in own), default=0)
         told = f"tells of {covered} days only" if covered else "does not tell of use at all"
-        lines.append(f"{name} {told}: {unknown:,} of its {seats:,} seats are unknown, not unused.")
+        if unknown:
+            lines.append(f"{name} {told}: {unknown:,} of its {seats:,} seats are unknown, not unused.")
     return lines

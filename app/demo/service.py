@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -122,7 +122,7 @@ def _free_port() -> int:
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
     """Ask it to end, and end it where it does not."""
-    if process.returncode is None:
+    with suppress(ProcessLookupError):
         process.terminate()
     try:
         async with asyncio.timeout(STOP_S):
@@ -137,7 +137,7 @@ def _stop_database(pid_file: Path) -> None:
     try:
         server = psutil.Process(int(pid_file.read_text().split(maxsplit=1)[0]))
         if "postgres" in server.name():
-            server.send_signal(signal.SIGINT)
+            server.send_signal(signal.SIGQUIT)  # at once: nobody needs its data any more
             server.wait(STOP_S)
     except (OSError, ValueError, IndexError, psutil.Error):
         return

@@ -41,8 +41,8 @@ def _spoil(pingone: PingOneVendor, okta: OktaVendor, ironclad: IroncladVendor) -
     okta.faults.truncated("/logs", at=8)
     okta.faults.too_many("/logs", at=30, retry_after="3")
     pingone.faults.revoke_tokens("/users", at=7)
-    pingone.faults.too_many("/activities", at=4, retry_after="3")
-    pingone.faults.reset("/activities", at=9)
+    pingone.faults.too_many("/activities", at=8, retry_after="3")
+    pingone.faults.reset("/activities", at=20)
     ironclad.faults.too_many("/accounts", at=3, retry_after="2")
 
 

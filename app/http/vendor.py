@@ -75,7 +75,7 @@ class VendorClient:
     retry_for_s        how long one call is retried, waits that the vendor asked for apart.
     quotas             documented limits by bucket; a bucket that is missing is told by the answers' headers.
     calls              HTTP requests sent so far, token requests and retries included.
-    throttled_seconds  time spent waiting for the budget, or as the vendor said.
+    throttled_seconds  time spent waiting for the budget, or as the vendor said; side by side counts once.
 
     All methods raise app.core.errors.VendorError.
     """
@@ -95,7 +95,9 @@ class VendorClient:
         now: Callable[[], datetime] = clock.now,
     ) -> None:
         self.calls = 0
-        self.throttled_seconds = 0.0
+        self._held_s = 0.0
+        self._held = 0
+        self._held_since = 0.0
         self._client = client
         self._auth = auth
         self._oauth: TokenAuth | None = None if isinstance(auth, StaticToken) else auth
@@ -109,6 +111,12 @@ class VendorClient:
         self._on_event = on_event
         self._sleep = sleep
         self._now = now
+
+    @property
+    def throttled_seconds(self) -> float:
+        """Time in which at least one request was held back; requests that wait side by side count once."""
+        under_way = self._now().timestamp() - self._held_since if self._held else 0.0
+        return max(0.0, self._held_s + under_way)
 
     async def get(
         self,
@@ -271,8 +279,15 @@ class VendorClient:
     async def _hold(self, wait_s: float, reason: Literal["budget", "told"]) -> None:
         if wait_s >= WORTH_TELLING_S:
             self._tell(Waiting(wait_s, reason))
-        self.throttled_seconds += wait_s
-        await self._sleep(wait_s)
+        if self._held == 0:
+            self._held_since = self._now().timestamp()
+        self._held += 1
+        try:
+            await self._sleep(wait_s)
+        finally:
+            self._held -= 1
+            if self._held == 0:
+                self._held_s += self._now().timestamp() - self._held_since
 
     def _tell(self, event: Event) -> None:
         if self._on_event is not None:

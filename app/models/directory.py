@@ -43,6 +43,8 @@ class Person(Identified, Dated, Base):
         CheckConstraint("status IN ('active', 'inactive')", name="status"),
         Index("uq_people_email", "email", unique=True, postgresql_where=text("email IS NOT NULL")),
         Index("ix_people_name", text('lower(name) COLLATE "C"'), "id"),
+        Index("ix_people_lower_email", text('lower(email) COLLATE "C"')),
+        Index("ix_people_username", text('lower(username) COLLATE "C"')),
     )
 
 
@@ -169,6 +171,7 @@ class Account(Identified, Dated, Base):
         Index("ix_accounts_email", text('lower(email) COLLATE "C"'), "id"),
         Index("ix_accounts_username", text('lower(username) COLLATE "C"')),
         Index(None, "application_id", "id"),
+        Index(None, "role", "id", postgresql_where=text("role IS NOT NULL")),
     )
 
 

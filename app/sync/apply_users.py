@@ -119,7 +119,8 @@ _SAVE_USERS = """
         role = excluded.role, metadata = excluded.metadata, fields = excluded.fields, updated_at = now()
 """
 
-# A person bears the name and fields of one source, else two sources would overwrite each other at each turn.
+# A person bears the name and fields of one source, else two sources would overwrite each other at each turn; of the
+# next one when that source has them no longer.
 _UPDATE_PEOPLE = """
     WITH changed AS (
         SELECT DISTINCT ON (p.id) p.id, s.vendor_id, s.name, s.person_username, s.given_name, s.family_name,
@@ -128,7 +129,11 @@ _UPDATE_PEOPLE = """
                 'family_name', p.family_name, 'role', p.role, 'owner', p.owner, 'restrict_access', p.restrict_access,
                 'fields', p.fields) AS old
         FROM stage_users s JOIN people p ON p.id = s.person_id
-        WHERE ((p.source_instance_id = $1 AND p.source_vendor_id = s.vendor_id) OR p.source_instance_id IS NULL)
+        WHERE ((p.source_instance_id = $1 AND p.source_vendor_id = s.vendor_id) OR NOT EXISTS (
+                SELECT 1 FROM vendor_users v
+                WHERE v.instance_id = p.source_instance_id AND v.vendor_id = p.source_vendor_id
+                  AND v.person_id = p.id AND v.listed
+            ))
           AND (p.name, p.username, p.given_name, p.family_name, p.role, p.owner, p.restrict_access, p.fields)
             IS DISTINCT FROM
               (s.name, s.person_username, s.given_name, s.family_name, s.person_role, $3::text, $4::boolean,

@@ -32,21 +32,34 @@ async def succeed(work: Work, users: Read, applications: Read | None, activity: 
         work.tally.count("applications", deactivated=counts.applications_deactivated)
         reactivated, deactivated = await settle_people(connection, work.scope)
         work.tally.count("people", reactivated=reactivated, deactivated=deactivated)
-        if activity is not None and activity.since is not None and activity.until is not None:
-            await cover(connection, work.scope.instance_id, activity.since, activity.until)
         await connection.execute(
-            """
-            UPDATE instances SET users_read_at = $2, stale_since = NULL, updated_at = now(),
-                activity_cursor = CASE WHEN $3 THEN $4 ELSE activity_cursor END
-            WHERE id = $1
-            """,
+            "UPDATE instances SET users_read_at = $2, stale_since = NULL, updated_at = now() WHERE id = $1",
             work.scope.instance_id,
             work.began_at,
-            activity is not None,
-            activity.cursor if activity is not None else None,
         )
+        if activity is not None:
+            await _tell_coverage(work, connection, activity)
         await _finish(connection, work.lease, "succeeded", None, work.snapshot())
     return True
+
+
+async def _tell_coverage(work: Work, connection: Connection, activity: Read) -> None:
+    """Say what the read has covered and where the next begins; not when the settings were changed meanwhile, for then
+    the next sync reads the look-back again.
+    """
+    instance = await connection.fetchrow(
+        "SELECT sync, options FROM instances WHERE id = $1 FOR UPDATE", work.scope.instance_id
+    )
+    same = instance is not None and (instance["sync"], instance["options"]) == (
+        work.instance.sync,
+        work.instance.options,
+    )
+    if not same or activity.since is None or activity.until is None:
+        return
+    await cover(connection, work.scope.instance_id, activity.since, activity.until)
+    await connection.execute(
+        "UPDATE instances SET activity_cursor = $2 WHERE id = $1", work.scope.instance_id, activity.cursor
+    )
 
 
 async def _judge(work: Work, connection: Connection, users: Read, applications: Read | None) -> AbsenceCounts:

@@ -263,6 +263,8 @@ def upgrade() -> None:
     sa.UniqueConstraint('anchor', name=op.f('uq_people_anchor'))
     )
     op.create_index('ix_people_name', 'people', [sa.literal_column('lower(name) COLLATE "C"'), 'id'], unique=False)
+    op.create_index('ix_people_lower_email', 'people', [sa.literal_column('lower(email) COLLATE "C"')], unique=False)
+    op.create_index('ix_people_username', 'people', [sa.literal_column('lower(username) COLLATE "C"')], unique=False)
     op.create_index(op.f('ix_people_source_instance_id'), 'people', ['source_instance_id'], unique=False)
     op.create_index('uq_people_email', 'people', ['email'], unique=True, postgresql_where=sa.text('email IS NOT NULL'))
     op.create_table('syncs',
@@ -326,6 +328,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('application_id', 'vendor_id', name=op.f('uq_accounts_application_id_vendor_id'))
     )
     op.create_index(op.f('ix_accounts_application_id_id'), 'accounts', ['application_id', 'id'], unique=False)
+    op.create_index(op.f('ix_accounts_role_id'), 'accounts', ['role', 'id'], unique=False, postgresql_where=sa.text('role IS NOT NULL'))
     op.create_index('ix_accounts_email', 'accounts', [sa.literal_column('lower(email) COLLATE "C"'), 'id'], unique=False)
     op.create_index(op.f('ix_accounts_instance_id_vendor_id'), 'accounts', ['instance_id', 'vendor_id'], unique=False)
     op.create_index('ix_accounts_name', 'accounts', [sa.literal_column('lower(name) COLLATE "C"'), 'id'], unique=False)

@@ -170,6 +170,10 @@ async def many(books: Books) -> UUID:
         ("metadata.level=2", ["charlie"]),
         ("metadata.mfa=false&metadata.town=T0", ["delta"]),
         ("metadata.other=x", []),
+        ("metadata.level=1e999", []),
+        ("metadata.level=" + "9" * 400, []),
+        ("metadata.a%22b=%5C", []),
+        ("q=%F0%9F%90%8D", []),
     ],
 )
 async def test_filters_and_sorts(api: Api, many: UUID, query: str, expected: list[str]) -> None:
@@ -256,6 +260,7 @@ async def test_a_span_of_days_can_be_asked_for(api: Api, books: Books, short: UU
         "from=2026-01-02&to=2026-01-01",
         "from=2024-01-01&to=2025-03-01",
         "from=yesterday",
+        "from=1700000000",
         "from=0001-01-01&to=0001-01-02",
         "to=0001-01-01",
     ],

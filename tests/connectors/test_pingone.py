@@ -374,3 +374,10 @@ async def test_a_page_that_vanishes_in_the_middle_is_not_blamed_on_the_options()
     vendor.page = lambda request, answer: gone if "cursor" in request.url.params else answer
     with pytest.raises(UnexpectedAnswer):
         await pages(vendor.connect().users())
+
+
+def test_an_access_without_an_acting_user_is_that_of_the_user_accessed() -> None:
+    resources = [{"type": "GROUP", "id": "g1"}, {"type": "USER", "id": "u1"}]
+    use = read_use(raw(event(actors={"client": {"id": "a1"}}, resources=resources)), set())
+    assert isinstance(use, Use)
+    assert (use.application_id, use.user_id) == ("a1", "u1")

@@ -118,6 +118,17 @@ async def test_a_new_address_moves_the_person_along(world: World) -> None:
     assert [row["id"] for row in before] == [row["id"] for row in after]
 
 
+async def test_a_person_whose_source_has_left_bears_the_next_sources_name(opening: OpenWorld) -> None:
+    first, second = await opening(), await opening()
+    await first.sync(users=[user("k1", email="kim@example.com", name="Kim One"), user("other")])
+    await second.sync(users=[user("k2", email="kim@example.com", name="Kim Two")])
+    await first.sync(users=[user("other")])
+    await second.sync()
+    rows = await first.fetch("SELECT name FROM people WHERE email = 'kim@example.com'")
+    assert [row["name"] for row in rows] == ["Kim Two"]
+    assert await second.changes(await second.sync()) == []
+
+
 async def test_people_without_email_are_one_each(world: World) -> None:
     await world.sync(users=[user("p1", email=None), user("p2", email=None)])
     assert await world.people() == {"P1": "active", "P2": "active"}
@@ -138,6 +149,19 @@ async def test_coverage_after_a_first_sync_is_the_lookback(opening: OpenWorld) -
     await world.sync(users=[ADA], applications=[application("ledger")])
     covered = await world.covered()
     assert (covered[0], covered[-1], len(covered)) == (today() - timedelta(days=29), today(), 30)
+
+
+async def test_settings_changed_in_the_middle_leave_no_coverage_of_the_old_ones(world: World) -> None:
+    async def change(stream: str, page: int) -> None:
+        if stream == "activity":
+            await world.configure(lookback_days=10)
+
+    world.vendor.before_page = change
+    await world.sync(users=[ADA], applications=[application("ledger")], uses=[Use("ledger", "ada", days_ago(2))])
+    assert await world.covered() == []
+    world.vendor.before_page = None
+    await world.sync()
+    assert len(await world.covered()) == 10
 
 
 async def test_display_name_detection_joins_the_entries_of_one_definition(opening: OpenWorld) -> None:

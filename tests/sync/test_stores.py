@@ -56,7 +56,8 @@ async def test_one_renewal_serves_three_processes_though_each_request_ends_the_o
     runtime: Runtime, processes: list[Database]
 ) -> None:
     credential = await _clickwrap(runtime)
-    async with VendorServer(IroncladVendor(World(people=50))) as vendor:
+    clickwrap = IroncladVendor(World(people=50))
+    async with VendorServer(clickwrap) as vendor:
         options = {"api_url": vendor.api_url, "auth_url": vendor.auth_url}
 
         async def read(database: Database) -> int:
@@ -69,7 +70,7 @@ async def test_one_renewal_serves_three_processes_though_each_request_ends_the_o
 
         counts = await asyncio.gather(*(read(database) for database in processes))
         assert asked() == 1
-        vendor.vendor.tenant.tokens.revoke()
+        clickwrap.tenant.tokens.revoke()
         assert await asyncio.gather(*(read(database) for database in processes)) == counts
         assert asked() == 2
         async with runtime.database.pool.acquire() as connection:

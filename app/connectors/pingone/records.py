@@ -72,6 +72,7 @@ class _Activity(msgspec.Struct, rename="camel"):
     recorded_at: Any = None
     action: Any = None
     actors: Any = None
+    resources: Any = None
     result: Any = None
 
 
@@ -191,13 +192,13 @@ def read_member(raw: msgspec.Raw, group_id: str) -> Assignment | Rejected:
 
 
 def read_use(raw: msgspec.Raw, seen: set[str]) -> Use | Rejected | None:
-    """One permitted access to an application; None for other events, those without both actors, and ids `seen`."""
+    """One permitted access to an application; None for other events, those that lack its parties, and ids `seen`."""
     try:
         event = _ACTIVITY.decode(raw)
     except UNREADABLE:
         return unreadable(raw, "The event is not an object.")
     application_id = text(within(within(event.actors, "client"), "id"))
-    user_id = text(within(within(event.actors, "user"), "id"))
+    user_id = text(within(within(event.actors, "user"), "id")) or _user_accessed(event.resources)
     allowed = within(event.action, "type") == USE and within(event.result, "status") == "SUCCESS"
     if not allowed or application_id is None or user_id is None:
         return None
@@ -209,3 +210,9 @@ def read_use(raw: msgspec.Raw, seen: set[str]) -> Use | Rejected | None:
             return None
         seen.add(event.id)
     return Use(application_id=application_id, user_id=user_id, at=at)
+
+
+def _user_accessed(resources: Any) -> str | None:
+    """The user among the resources, where the event names no acting one: for an access the two are the same."""
+    users = [each for each in resources if within(each, "type") == "USER"] if isinstance(resources, list) else []
+    return text(within(users[0], "id")) if users else None

@@ -8,7 +8,6 @@ from urllib.parse import parse_qs
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from http_servers import START
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
@@ -16,6 +15,7 @@ from app.core.errors import CredentialRefused, InsufficientPermissions, InvalidO
 from app.http.auth import ClientCredentials, MemoryTokenStore, PrivateKeyJwt, StaticToken, private_key_problem
 from app.http.ports import Token
 from app.http.tokens import is_due, oauth_error, read_token, refusal
+from tests.unit.http.http_servers import START
 
 URL = "https://auth.example/as/token"
 SECRET = "s3cr&t +/="

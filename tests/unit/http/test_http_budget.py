@@ -4,12 +4,12 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from http_servers import START, FakeTime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.http.budget import MemoryBudget, State, block, observe, take
 from app.http.ports import Observed, Quota
+from tests.unit.http.http_servers import START, FakeTime
 
 T = START.timestamp()
 

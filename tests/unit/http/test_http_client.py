@@ -8,10 +8,10 @@ import zlib
 
 import httpx
 import pytest
-from http_servers import LOOPBACK, Server, certificate, ok, says, serving
 
 from app.http.bodies import AnswerCutOff, AnswerTooLarge
 from app.http.client import build_client
+from tests.unit.http.http_servers import LOOPBACK, Server, certificate, ok, says, serving
 
 
 async def fetched(server: Server, *, timeout_s: float = 2, max_bytes: int = 1 << 20) -> httpx.Response:

@@ -5,11 +5,11 @@ from ipaddress import ip_network
 
 import httpcore
 import pytest
-from http_servers import LOOPBACK, ok, says, serving
 
 from app.core.errors import InvalidInput, OutboundRefused
 from app.http.client import build_client
 from app.http.egress import GuardedBackend, Resolver, check_url
+from tests.unit.http.http_servers import LOOPBACK, ok, says, serving
 
 PRIVATE = [
     "127.0.0.1",

@@ -5,9 +5,9 @@ from email.utils import format_datetime
 
 import httpx
 import pytest
-from http_servers import START
 
 from app.http.retry import Patience, backoff, observed, told_wait
+from tests.unit.http.http_servers import START
 
 
 def wait(headers: dict[str, str], *, by_reset: bool = True) -> float | None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import httpx
 import pytest
-from http_servers import LOOPBACK, FakeTime, ok, says, serving
 
 from app.core.errors import (
     CredentialRefused,
@@ -28,6 +27,7 @@ from app.http.client import build_client
 from app.http.pages import link_next
 from app.http.ports import Quota
 from app.http.vendor import Event, Retrying, TokenRenewed, VendorClient, VendorFault, Waiting
+from tests.unit.http.http_servers import LOOPBACK, FakeTime, ok, says, serving
 
 API = "https://api.example/v1/users"
 TOKEN_URL = "https://auth.example/as/token"

@@ -1,0 +1,57 @@
+"""`python -m benchmarks [ingest|list|activity] [--quick]`: all of them without a name, a table each on stdout."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Iterable
+
+from benchmarks import activity, ingest, listing, server
+from benchmarks.books import write_books
+from benchmarks.tables import Table
+
+NAMES = ("ingest", "list", "activity")
+FULL_PEOPLE, QUICK_PEOPLE = 25_000, 100
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("name", nargs="?", choices=NAMES, help="one of them only")
+    parser.add_argument("--quick", action="store_true", help="sizes that only show that everything runs")
+    return parser.parse_args()
+
+
+async def main(names: Iterable[str], *, quick: bool) -> None:
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _end, asyncio.current_task())
+    async with server.running() as running:
+        if "ingest" in names:
+            show(await ingest.measure(running, ingest.QUICK if quick else ingest.FULL))
+        if "list" not in names and "activity" not in names:
+            return
+        async with running.database("books") as url:
+            books = await write_books(url, QUICK_PEOPLE if quick else FULL_PEOPLE)
+            if "list" in names:
+                show(await listing.measure(running, url, books, listing.QUICK if quick else listing.FULL))
+            if "activity" in names:
+                show(await activity.measure(url, books, activity.QUICK if quick else activity.FULL))
+
+
+def _end(task: asyncio.Task[None] | None) -> None:
+    """SIGTERM as Ctrl-C: what was started is ended."""
+    if task is not None:
+        task.cancel()
+
+
+def show(tables: Iterable[Table]) -> None:
+    for table in tables:
+        print(table.markdown(), flush=True)
+
+
+if __name__ == "__main__":
+    options = arguments()
+    try:
+        asyncio.run(main([options.name] if options.name else NAMES, quick=options.quick))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        sys.exit("Stopped; nothing is left behind.")

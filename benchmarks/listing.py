@@ -1,0 +1,151 @@
+"""How much of a `select 1` server's speed the list of accounts has, and what a page costs far down."""
+
+from __future__ import annotations
+
+import secrets
+from urllib.parse import urlencode
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from app.api.lists import encode_cursor
+from app.vault import generate_key
+from benchmarks.books import NEWER, OLDER, Books
+from benchmarks.load import Load, Order
+from benchmarks.processes import HOST, ask, free_port, serving
+from benchmarks.select_one import URL_VARIABLE
+from benchmarks.server import Server
+from benchmarks.tables import Table, middle, percent, times
+
+PATH = "/v1/accounts"
+CONCURRENCY = 16
+
+
+class Size(msgspec.Struct, frozen=True):
+    """depth: how many accounts lie before the deep page."""
+
+    depth: int
+    rounds: int
+    seconds: float
+
+
+FULL = Size(depth=500_000, rounds=3, seconds=3.0)
+QUICK = Size(depth=500, rounds=1, seconds=0.5)
+
+Target = tuple[int, str]
+"""A port and a path."""
+
+LIMIT, SESSION = "asyncpg `select 1`", "SQLAlchemy session, `select 1`"
+
+
+async def measure(server: Server, url: str, books: Books, size: Size) -> list[Table]:
+    """Raises ProcessFailed where an answer is not 200."""
+    service, limit = free_port(), free_port()
+    key = f"sw_{secrets.token_urlsafe(32)}"
+    settings = {
+        "SEATWISE_DATABASE_URL": url,
+        "SEATWISE_ENCRYPTION_KEYS": generate_key(),
+        "SEATWISE_ADMIN_KEY": key,
+        "SEATWISE_LOG_FORMAT": "json",
+    }
+    log = server.folder / "list.log"
+    async with (
+        serving("app.cli", "serve", "--port", str(service), port=service, log=log, **settings),
+        serving("benchmarks.select_one", str(limit), port=limit, log=log, **{URL_VARIABLE: url}),
+    ):
+        return [
+            await _rates(_targets(service, limit, books, await _application(url, books)), key, size),
+            await _depth(service, key, url, books, size),
+        ]
+
+
+def _query(**filters: object) -> str:
+    return f"{PATH}?{urlencode({**filters, 'limit': 50})}"
+
+
+def _targets(service: int, limit: int, books: Books, application_id: UUID) -> dict[str, Target]:
+    return {
+        LIMIT: (limit, "/asyncpg"),
+        SESSION: (limit, "/sqlalchemy"),
+        "accounts of an application": (service, _query(application_id=application_id, status="active")),
+        "accounts of the newer instance": (service, _query(instance_id=books.instances[NEWER], status="active")),
+        "accounts of the older instance": (service, _query(instance_id=books.instances[OLDER], status="active")),
+        "people": (service, "/v1/people?limit=50"),
+    }
+
+
+async def _application(url: str, books: Books) -> UUID:
+    connection = await asyncpg.connect(url)
+    try:
+        found: UUID = await connection.fetchval(
+            "SELECT id FROM applications WHERE instance_id = $1 LIMIT 1", books.instances[OLDER]
+        )
+        return found
+    finally:
+        await connection.close()
+
+
+async def _rates(targets: dict[str, Target], key: str, size: Size) -> Table:
+    loads: dict[str, list[Load]] = {name: [] for name in targets}
+    for _ in range(size.rounds):
+        for name, (port, path) in targets.items():
+            loads[name].append(await _load(port, [path], key, CONCURRENCY, size.seconds))
+    per_s = {name: [load.per_s for load in each] for name, each in loads.items()}
+    rows = [
+        [
+            name,
+            middle(per_s[name]),
+            middle((load.p50_ms for load in each), 1),
+            middle((load.p99_ms for load in each), 1),
+            percent(per_s[name], per_s[LIMIT]),
+            percent(per_s[name], per_s[SESSION]),
+        ]
+        for name, each in loads.items()
+    ]
+    header = ("50 of a million accounts", "requests/s", "p50 ms", "p99 ms", "of asyncpg", "of SQLAlchemy")
+    return Table(f"Lists, {CONCURRENCY} callers, one server process", header, rows)
+
+
+async def _load(port: int, paths: list[str], key: str, concurrency: int, seconds: float) -> Load:
+    return await ask("benchmarks.load", Order(HOST, port, paths, f"Bearer {key}", concurrency, seconds), Load)
+
+
+async def _depth(service: int, key: str, url: str, books: Books, size: Size) -> Table:
+    """Page 1 and the deep page asked in turn by one caller."""
+    filters = {"instance_id": str(books.instances[OLDER]), "status": "active"}
+    top, deep = [], []
+    for sort in ("-created_at", "name"):
+        query = {**filters, "sort": sort, "limit": "50"}
+        cursor = await _cursor_at(url, filters, sort, size.depth)
+        paths = [f"{PATH}?{urlencode(query)}", f"{PATH}?{urlencode({**query, 'cursor': cursor})}"]
+        loads = [await _load(service, paths, key, 1, size.seconds) for _ in range(size.rounds)]
+        top.append([load.p50_ms_by_path[0] for load in loads])
+        deep.append([load.p50_ms_by_path[1] for load in loads])
+    rows = [
+        [sort, middle(first, 2), middle(last, 2), times(last, first)]
+        for sort, first, last in zip(("by creation", "by name"), top, deep, strict=True)
+    ]
+    return Table(
+        f"Page 1 and a page {size.depth:,} accounts down, one caller",
+        ("accounts of the older instance", "page 1 ms", "deep page ms", "deep / page 1"),
+        rows,
+    )
+
+
+async def _cursor_at(url: str, filters: dict[str, str], sort: str, depth: int) -> str:
+    """The cursor of the page that ends at that depth."""
+    key, order = ("NULL", "id DESC") if sort == "-created_at" else ("lower(name)", 'lower(name) COLLATE "C", id')
+    connection = await asyncpg.connect(url)
+    try:
+        row = await connection.fetchrow(
+            f"SELECT {key}, id::text FROM accounts WHERE instance_id = $1 AND status = $2 ORDER BY {order}"
+            " OFFSET $3 LIMIT 1",
+            UUID(filters["instance_id"]),
+            filters["status"],
+            depth,
+        )
+    finally:
+        await connection.close()
+    assert row is not None
+    return encode_cursor(f"{PATH}?{urlencode([*sorted(filters.items()), ('sort', sort)])}", list(row.values()))
