@@ -222,7 +222,7 @@ async def cancel_sync(request: Request, caller: Operator, session: Session, sync
         200: {
             "description": "Server-sent events: `progress` at once and then at most twice a second, `finished` at last;"
             " `data` is the sync. A comment line comes at least every 15 s.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {}},
         }
     },
 )

@@ -125,7 +125,8 @@ class Judge:
 
     def lost(self, kind: type[VendorError], words: str, course: Course = "retry") -> Problem:
         """The problem when no whole answer came."""
-        return Problem(kind(f"{self.request} got no answer: {self._clean(words)}.", request=self.request), course)
+        reason = self._clean(words).rstrip(".")
+        return Problem(kind(f"{self.request} got no whole answer: {reason}.", request=self.request), course)
 
     def _common(self, answer: Answer, now: datetime) -> Problem | None:
         """What statuses mean everywhere, whoever answers."""

@@ -13,6 +13,7 @@ from typing import cast
 import httpcore
 import httpx
 
+from app.core.errors import VendorUnavailable
 from app.core.settings import Network
 from app.http.bodies import AnswerCutOff, read_body
 from app.http.egress import GuardedBackend, Resolver
@@ -38,7 +39,13 @@ _FAULTS: tuple[tuple[type[Exception], type[httpx.RequestError]], ...] = (
 @lru_cache(maxsize=1)
 def _system_tls() -> ssl.SSLContext:
     """Trusts the bundled authorities, or those of SSL_CERT_FILE and SSL_CERT_DIR where a site sets them."""
-    return httpx.create_ssl_context(trust_env=True)
+    try:
+        return httpx.create_ssl_context(trust_env=True)
+    except OSError as error:
+        raise VendorUnavailable(
+            f"The certificates of trusted authorities cannot be read ({error.strerror}); check SSL_CERT_FILE and "
+            "SSL_CERT_DIR on the host that runs the service."
+        ) from error
 
 
 class GuardedTransport(httpx.AsyncBaseTransport):

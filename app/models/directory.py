@@ -53,6 +53,7 @@ class VendorUser(Dated, Base):
 
     listed     whether the last complete read had this user.
     absences   complete reads in a row without this user.
+    person_username, given_name, family_name, person_fields   what a person of which this user is the source bears.
     """
 
     __tablename__ = "vendor_users"
@@ -71,6 +72,10 @@ class VendorUser(Dated, Base):
     # `metadata` is taken by the declarative base.
     metadata_: Mapped[dict[str, Any]] = mapped_column("metadata", server_default=EMPTY)
     fields: Mapped[dict[str, Any]] = mapped_column(server_default=EMPTY)
+    person_username: Mapped[str | None]
+    given_name: Mapped[str | None]
+    family_name: Mapped[str | None]
+    person_fields: Mapped[dict[str, Any]] = mapped_column(server_default=EMPTY)
 
 
 class CatalogEntry(Identified, Dated, Base):

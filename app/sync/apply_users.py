@@ -103,24 +103,28 @@ _TIE_BY_ANCHOR = """
 _MARK_UNCHANGED = """
     UPDATE stage_users s SET changed = false FROM vendor_users u
     WHERE u.instance_id = $1 AND u.vendor_id = s.vendor_id AND u.listed AND u.absences = 0
-      AND (u.person_id, u.username, u.email, u.name, u.active, u.vendor_status, u.role, u.metadata, u.fields)
+      AND (u.person_id, u.username, u.email, u.name, u.active, u.vendor_status, u.role, u.metadata, u.fields,
+           u.person_username, u.given_name, u.family_name, u.person_fields)
         IS NOT DISTINCT FROM
-          (s.person_id, s.username, s.email, s.name, s.active, s.vendor_status, s.role, s.metadata, s.fields)
+          (s.person_id, s.username, s.email, s.name, s.active, s.vendor_status, s.role, s.metadata, s.fields,
+           s.person_username, s.given_name, s.family_name, s.person_fields)
 """
 
 _SAVE_USERS = """
     INSERT INTO vendor_users (instance_id, vendor_id, person_id, username, email, name, active, listed, absences,
-        vendor_status, role, metadata, fields)
-    SELECT $1, vendor_id, person_id, username, email, name, active, true, 0, vendor_status, role, metadata, fields
+        vendor_status, role, metadata, fields, person_username, given_name, family_name, person_fields)
+    SELECT $1, vendor_id, person_id, username, email, name, active, true, 0, vendor_status, role, metadata, fields,
+        person_username, given_name, family_name, person_fields
     FROM stage_users WHERE changed AND person_id IS NOT NULL
     ON CONFLICT (instance_id, vendor_id) DO UPDATE SET
         person_id = excluded.person_id, username = excluded.username, email = excluded.email, name = excluded.name,
         active = excluded.active, listed = true, absences = 0, vendor_status = excluded.vendor_status,
-        role = excluded.role, metadata = excluded.metadata, fields = excluded.fields, updated_at = now()
+        role = excluded.role, metadata = excluded.metadata, fields = excluded.fields,
+        person_username = excluded.person_username, given_name = excluded.given_name,
+        family_name = excluded.family_name, person_fields = excluded.person_fields, updated_at = now()
 """
 
-# A person bears the name and fields of one source, else two sources would overwrite each other at each turn; of the
-# next one when that source has them no longer.
+# A person bears the name and fields of one source, else two sources would overwrite each other at each turn.
 _UPDATE_PEOPLE = """
     WITH changed AS (
         SELECT DISTINCT ON (p.id) p.id, s.vendor_id, s.name, s.person_username, s.given_name, s.family_name,
@@ -129,11 +133,7 @@ _UPDATE_PEOPLE = """
                 'family_name', p.family_name, 'role', p.role, 'owner', p.owner, 'restrict_access', p.restrict_access,
                 'fields', p.fields) AS old
         FROM stage_users s JOIN people p ON p.id = s.person_id
-        WHERE ((p.source_instance_id = $1 AND p.source_vendor_id = s.vendor_id) OR NOT EXISTS (
-                SELECT 1 FROM vendor_users v
-                WHERE v.instance_id = p.source_instance_id AND v.vendor_id = p.source_vendor_id
-                  AND v.person_id = p.id AND v.listed
-            ))
+        WHERE ((p.source_instance_id = $1 AND p.source_vendor_id = s.vendor_id) OR p.source_instance_id IS NULL)
           AND (p.name, p.username, p.given_name, p.family_name, p.role, p.owner, p.restrict_access, p.fields)
             IS DISTINCT FROM
               (s.name, s.person_username, s.given_name, s.family_name, s.person_role, $3::text, $4::boolean,

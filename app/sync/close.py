@@ -38,6 +38,42 @@ _SETTLE_PEOPLE = """
     FROM done
 """
 
+# Whose source has left, or was another instance's and is gone: the eldest of those who still list them takes over.
+_HAND_ON_PEOPLE = """
+    WITH orphans AS (
+        SELECT p.id FROM people p
+        WHERE (p.source_instance_id = $1 OR p.id IN (SELECT person_id FROM vendor_users WHERE instance_id = $1))
+          AND NOT EXISTS (
+              SELECT 1 FROM vendor_users v
+              WHERE v.instance_id = p.source_instance_id AND v.vendor_id = p.source_vendor_id
+                AND v.person_id = p.id AND v.listed
+          )
+    ), heirs AS (
+        SELECT DISTINCT ON (v.person_id) v.*, i.owner, i.sync ->> 'role' AS person_role,
+            coalesce((i.sync ->> 'restrict_access')::boolean, false) AS restricted
+        FROM orphans o JOIN vendor_users v ON v.person_id = o.id AND v.listed JOIN instances i ON i.id = v.instance_id
+        ORDER BY v.person_id, v.created_at, v.instance_id, v.vendor_id
+    ), done AS (
+        UPDATE people p SET name = h.name, username = h.person_username, given_name = h.given_name,
+            family_name = h.family_name, role = h.person_role, owner = h.owner, restrict_access = h.restricted,
+            fields = h.person_fields, source_instance_id = h.instance_id, source_vendor_id = h.vendor_id,
+            updated_at = now()
+        FROM heirs h, people old WHERE p.id = h.person_id AND old.id = p.id
+        RETURNING p.id, p.name,
+            jsonb_build_object('name', old.name, 'username', old.username, 'given_name', old.given_name,
+                'family_name', old.family_name, 'role', old.role, 'owner', old.owner,
+                'restrict_access', old.restrict_access, 'fields', old.fields) AS old,
+            jsonb_build_object('name', p.name, 'username', p.username, 'given_name', p.given_name,
+                'family_name', p.family_name, 'role', p.role, 'owner', p.owner,
+                'restrict_access', p.restrict_access, 'fields', p.fields) AS new
+    ), logged AS (
+        INSERT INTO history (kind, object_id, name, action, before, after, instance_id, sync_id)
+        SELECT 'people', id, name, 'updated', seatwise_difference(old, new), seatwise_difference(new, old), $1, $2
+        FROM done WHERE old <> new
+    )
+    SELECT count(*) FROM done WHERE old <> new
+"""
+
 _LOST_NOTES = """
     SELECT r.id FROM sync_reads r
     WHERE r.sync_id = $1 AND r.done
@@ -60,6 +96,11 @@ async def lost_notes(connection: Connection, sync_id: UUID) -> list[int]:
 async def forget_notes(connection: Connection, instance_id: UUID) -> None:
     """Remove the notes of the instance's finished syncs."""
     await connection.execute(_FORGET_NOTES, instance_id)
+
+
+async def hand_on_people(connection: Connection, scope: RunScope) -> int:
+    """Give people whose source has left the name and fields of another who lists them. Answers how many changed."""
+    return int(await connection.fetchval(_HAND_ON_PEOPLE, scope.instance_id, scope.sync_id))
 
 
 async def settle_people(connection: Connection, scope: RunScope) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from typing import Any
 from app.core.database import Connection
 from app.core.errors import VendorError
 from app.sync.absence import AbsenceCounts, judge_absence, judge_absence_of_users
-from app.sync.close import cover, lost_notes, settle_people
+from app.sync.close import cover, hand_on_people, lost_notes, settle_people
 from app.sync.failure import InactiveReason, describe, inactivates, internal
 from app.sync.lease import Lease, LeaseLost, Snapshot
 from app.sync.reads import Read, restart
@@ -30,6 +30,7 @@ async def succeed(work: Work, users: Read, applications: Read | None, activity: 
             "accounts", deactivated=counts.accounts_deactivated, updated=counts.accounts_updated, held=counts.held
         )
         work.tally.count("applications", deactivated=counts.applications_deactivated)
+        work.tally.count("people", updated=await hand_on_people(connection, work.scope))
         reactivated, deactivated = await settle_people(connection, work.scope)
         work.tally.count("people", reactivated=reactivated, deactivated=deactivated)
         await connection.execute(

@@ -16,6 +16,7 @@ from uuid import UUID
 
 import asyncpg
 import structlog
+from sqlalchemy.exc import DBAPIError
 
 from app.connectors import registry
 from app.core.clock import now
@@ -37,8 +38,17 @@ from app.sync.work import Work
 
 log = structlog.get_logger()
 
-# The database went away; the sync is as it was at its last checkpoint.
-DATABASE_FAULTS = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError)
+_DATABASE_FAULTS = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError)
+
+
+def is_database_fault(error: Exception) -> bool:
+    """Whether the database went away; the sync is as it was at its last checkpoint.
+
+    A fault of a socket names no file, one of our own files does.
+    """
+    if isinstance(error, OSError):
+        return error.filename is None
+    return isinstance(error, _DATABASE_FAULTS) or (isinstance(error, DBAPIError) and error.connection_invalidated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +79,9 @@ async def run_sync(runtime: Runtime, sync_id: UUID, stopping: asyncio.Event) -> 
         await claimed.release()
         log.info("sync.paused")
         return Again(0)
-    except DATABASE_FAULTS as error:
+    except Exception as error:
+        if not is_database_fault(error):
+            raise
         log.warning("sync.database_lost", error=type(error).__name__)
         return Again(2)
     else:
@@ -96,9 +108,11 @@ async def _run(runtime: Runtime, lease: Lease, stopping: asyncio.Event) -> None:
     except VendorError as error:
         log.warning("sync.failed", code=error.code, vendor_status=error.vendor_status, vendor_code=error.vendor_code)
         await fail(lease, connection, state.snapshot(), error, state.stream)
-    except (LeaseLost, Stopping, *DATABASE_FAULTS):
+    except (LeaseLost, Stopping):
         raise
-    except Exception:
+    except Exception as error:
+        if is_database_fault(error):
+            raise
         log.exception("sync.fault")
         await fail_internally(lease, connection, state.snapshot(), state.stream)
     finally:
@@ -212,6 +226,8 @@ async def _renew(lease: Lease, state: _State, stopping: asyncio.Event) -> None:
         try:
             await lease.renew(state.snapshot())
             renewed_at = time.monotonic()
-        except DATABASE_FAULTS as error:
+        except Exception as error:
+            if not is_database_fault(error):
+                raise
             if time.monotonic() - renewed_at > lease.seconds:
                 raise LeaseLost from error

@@ -122,8 +122,8 @@ async def test_a_person_whose_source_has_left_bears_the_next_sources_name(openin
     first, second = await opening(), await opening()
     await first.sync(users=[user("k1", email="kim@example.com", name="Kim One"), user("other")])
     await second.sync(users=[user("k2", email="kim@example.com", name="Kim Two")])
-    await first.sync(users=[user("other")])
-    await second.sync()
+    left = await first.sync(users=[user("other")])
+    assert ("people", "Kim Two", "updated") in await first.changes(left)
     rows = await first.fetch("SELECT name FROM people WHERE email = 'kim@example.com'")
     assert [row["name"] for row in rows] == ["Kim Two"]
     assert await second.changes(await second.sync()) == []

@@ -9,8 +9,9 @@ import zlib
 import httpx
 import pytest
 
+from app.core.errors import VendorUnavailable
 from app.http.bodies import AnswerCutOff, AnswerTooLarge
-from app.http.client import build_client
+from app.http.client import _system_tls, build_client
 from tests.unit.http.http_servers import LOOPBACK, Server, certificate, ok, says, serving
 
 
@@ -151,3 +152,11 @@ async def test_at_most_eight_requests_are_under_way_and_waiting_for_a_turn_is_no
         answers = await asyncio.gather(*(client.get(server.url) for _ in range(40)))
     assert [answer.status_code for answer in answers] == [200] * 40
     assert most == 8
+
+
+def test_missing_authorities_are_told_with_the_variables_to_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/authorities.pem")
+    _system_tls.cache_clear()
+    with pytest.raises(VendorUnavailable, match="SSL_CERT_FILE"):
+        build_client(allow=LOOPBACK, timeout_s=1)
+    _system_tls.cache_clear()
