@@ -1,4 +1,4 @@
-"""The command line: `seatwise serve`, `worker`, `migrate`, `key create`, `sync`, `demo`."""
+"""The command line: `seatwise serve`, `worker`, `migrate`, `key create`, `vault rotate`, `sync`, `demo`."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ app = typer.Typer(
 )
 keys = typer.Typer(help="API keys.", no_args_is_help=True)
 app.add_typer(keys, name="key")
+vault = typer.Typer(help="The secrets at rest.", no_args_is_help=True)
+app.add_typer(vault, name="vault")
 
 _SPAN = re.compile(r"([1-9][0-9]{0,3})([mhd])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -82,6 +84,26 @@ def create(
             return create_key(session, name=name, role=role, expires_at=expires_at).secret
 
     typer.echo(_run(run()))
+
+
+@vault.command("rotate")
+def rotate() -> None:
+    """Seal everything anew with the first of SEATWISE_ENCRYPTION_KEYS, while the service runs."""
+    from app.access.resealing import reseal_all
+    from app.opening import opened
+
+    async def run() -> bool:
+        async with opened(_settings()) as runtime:
+            counts = await reseal_all(runtime.database, runtime.vault)
+        for each in counts:
+            typer.echo(f"{each.table}: {each.resealed} sealed anew, {each.current} had the newest key already")
+        unreadable = {each.table: each.unreadable for each in counts if each.unreadable}
+        for table, number in unreadable.items():
+            typer.echo(f"{table}: {number} cannot be opened with any of the keys; remove no key yet", err=True)
+        return not unreadable
+
+    if not _run(run()):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -24,6 +24,7 @@ from app.core.ids import new_id
 from app.core.settings import Settings
 from app.http.auth import private_key_problem
 from app.models import Credential, Instance, VendorToken
+from app.sync.comparison import refusal_of
 from app.sync.connection import connect
 from app.sync.options import option_errors
 from app.sync.runtime import Runtime
@@ -128,10 +129,62 @@ async def delete(session: AsyncSession, credential: Credential) -> None:
     await session.flush()
 
 
-async def check(runtime: Runtime, credential: Credential, options: Mapping[str, Any] | None = None) -> Check:
+async def try_rotation(
+    runtime: Runtime, credential: Credential, secrets: Secrets, options: Mapping[str, Any] | None = None
+) -> Check:
+    """Try new secrets in the place of a credential's, which stay as they are; answers what the new ones prove.
+
+    They are compared with what was last proved; where nothing was, with what the old ones prove now, if they still do.
+    options  an instance's, where the credential alone does not say where to knock.
+    No transaction may be open: the vendor is called. Raises InvalidInput that says why they cannot be taken.
+    """
+    storage: Storage = "local" if credential.storage == "local" else "vault"
+    asked = _scheme(registry.manifest(credential.connector), credential.scheme)
+    _refuse(secret_errors(asked, storage, secrets, runtime.settings))
+    fresh = Credential(
+        id=credential.id,
+        connector=credential.connector,
+        scheme=credential.scheme,
+        storage=credential.storage,
+        options=credential.options,
+    )
+    _keep_secrets(runtime, fresh, secrets)
+    found = await check(runtime, fresh, options, apart=True)
+    proved = credential.proved
+    if found.ok and proved is None:
+        old = await check(runtime, credential, options, apart=True)
+        proved = _proof(old) if old.ok else None
+    if refusal := refusal_of(found, proved):
+        raise refusal
+    return found
+
+
+async def rotate(
+    session: AsyncSession, runtime: Runtime, credential: Credential, secrets: Secrets, found: Check
+) -> None:
+    """Put secrets that were tried in the place of the old, and drop the old ones' tokens, all at once."""
+    _keep_secrets(runtime, credential, secrets)
+    credential.proved = _proof(found)
+    await session.execute(delete_from(VendorToken).where(VendorToken.credential_id == credential.id))
+    credential.updated_at = now()
+    await session.flush()
+
+
+async def trial_options(session: AsyncSession, credential: Credential) -> dict[str, Any]:
+    """Options to try a credential with where its own do not suffice: those of the oldest instance that uses it."""
+    if not registry.manifest(credential.connector).missing_options(credential.options):
+        return {}
+    used = select(Instance.options).where(Instance.credential_id == credential.id).order_by(Instance.id).limit(1)
+    return await session.scalar(used) or {}
+
+
+async def check(
+    runtime: Runtime, credential: Credential, options: Mapping[str, Any] | None = None, *, apart: bool = False
+) -> Check:
     """Try a credential at its vendor. A vendor that cannot be reached is an answer too, with its code.
 
     options  an instance's, which win over the credential's own.
+    apart    try the secrets themselves, not a token won before.
     No transaction may be open: the vendor is called. It is asked for CHECK_PATIENCE_S seconds at most.
     """
     settings = runtime.settings
@@ -139,7 +192,7 @@ async def check(runtime: Runtime, credential: Credential, options: Mapping[str, 
     try:
         async with (
             asyncio.timeout(CHECK_PATIENCE_S),
-            connect(replace(runtime, settings=hasty), credential, options or {}) as connection,
+            connect(replace(runtime, settings=hasty), credential, options or {}, apart=apart) as connection,
         ):
             return await connection.connector.check()
     except VendorError as error:
@@ -153,10 +206,13 @@ async def note_proof(session: AsyncSession, credential: Credential, found: Check
     """Keep what a successful check revealed, unless the secrets were replaced while it ran."""
     if not found.ok:
         return
-    proved = {"tenant": found.tenant, "subject": found.subject, "granted": list(found.granted)}
     same = (Credential.id == credential.id) & (Credential.sealed == credential.sealed)
     # Not a change that a reader of the credential sees, so its time of change stays.
-    await session.execute(update(Credential).where(same).values(proved=proved, updated_at=Credential.updated_at))
+    await session.execute(update(Credential).where(same).values(proved=_proof(found), updated_at=Credential.updated_at))
+
+
+def _proof(found: Check) -> dict[str, Any]:
+    return {"tenant": found.tenant, "subject": found.subject, "granted": list(found.granted)}
 
 
 def secret_errors(scheme: Scheme, storage: Storage, secrets: Secrets, settings: Settings) -> list[FieldError]:

@@ -10,13 +10,17 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.principal import Principal
+from app.activity.keyset import fetch_in
 from app.connectors import registry
 from app.connectors.manifest import Manifest
 from app.core.clock import now
 from app.core.errors import Conflict, FieldError, InvalidInput, NotFound
 from app.core.ids import new_id
 from app.core.settings import Settings
+from app.events.publish import publish
 from app.models import CoverageYear, Credential, Instance, Sync
+from app.sync import removal
+from app.sync.custom_fields import converters
 from app.sync.filters import filter_errors
 from app.sync.mapping_rules import mapping_errors, missing_targets
 from app.sync.options import option_errors
@@ -61,7 +65,8 @@ async def create(session: AsyncSession, settings: Settings, sent: Sent, *, by: P
 
 async def get(session: AsyncSession, instance_id: UUID, *, lock: bool = False) -> Instance:
     """One instance; with `lock` nobody else changes it meanwhile. Raises NotFound."""
-    instance = await session.get(Instance, instance_id, with_for_update=lock)
+    # Not FOR UPDATE, which would wait for every sync that writes rows of the instance.
+    instance = await session.get(Instance, instance_id, with_for_update={"key_share": True} if lock else None)
     if instance is None:
         raise NotFound("There is no instance with this id.")
     return instance
@@ -82,7 +87,8 @@ async def change(session: AsyncSession, settings: Settings, instance: Instance, 
 async def set_mapping(session: AsyncSession, instance: Instance, rows: Sequence[Mapping[str, Any]]) -> None:
     """Replace the mapping. A draft's may be incomplete. Raises InvalidInput, Conflict."""
     refuse_deleting(instance)
-    errors = mapping_errors(rows, [field.name for field in registry.manifest(instance.connector).fields])
+    custom = await converters(fetch_in(session))
+    errors = mapping_errors(rows, [field.name for field in registry.manifest(instance.connector).fields], custom)
     if not errors and instance.status != "draft":
         errors = [FieldError(each.detail, pointer="#/items") for each in missing_targets(rows)]
     if errors:
@@ -116,16 +122,23 @@ async def launch(session: AsyncSession, instance: Instance, *, by: Principal) ->
         raise Conflict(f"This instance was launched already; {hint}.")
     _require_complete(await missing(session, instance))
     instance.launched_at = now()
-    return await _go_live(session, instance, trigger="launch", by=by)
+    sync = await _go_live(session, instance, trigger="launch", by=by)
+    await publish(session, "instance.launched", {**_subjects(instance), "sync_id": sync.id})
+    return sync
 
 
 async def sync_now(session: AsyncSession, instance: Instance, *, by: Principal) -> Sync:
     """Ask for a sync beside the schedule. Raises Conflict, with `sync_id` while one is unfinished."""
+    await require_ready(session, instance)
+    return await request_sync(session, instance, trigger="manual", by=by.as_creator())
+
+
+async def require_ready(session: AsyncSession, instance: Instance) -> None:
+    """Raises Conflict for an instance that is not live, or lacks what it takes to sync."""
     if instance.status != "live":
         hints = {"draft": "Launch it first.", "inactive": 'Change it with {"status": "live"} first.'}
         raise Conflict(f"This instance is {instance.status}. {hints.get(instance.status, '')}".strip())
     _require_complete(await missing(session, instance))
-    return await request_sync(session, instance, trigger="manual", by=by.as_creator())
 
 
 async def trial(
@@ -152,11 +165,13 @@ async def trial(
 
 async def resume(session: AsyncSession, instance: Instance, *, by: Principal) -> None:
     """Make an inactive instance live, whose credential was tried, and sync it at once; a live one stays as it is."""
+    refuse_deleting(instance)
     if instance.status == "live":
         return
     _require_complete(await missing(session, instance))
     instance.inactive_reason = instance.inactive_detail = None
-    await _go_live(session, instance, trigger="reactivate", by=by)
+    sync = await _go_live(session, instance, trigger="reactivate", by=by)
+    await publish(session, "instance.reactivated", {**_subjects(instance), "sync_id": sync.id})
 
 
 async def stop(session: AsyncSession, instance: Instance, *, by: Principal) -> None:
@@ -176,7 +191,28 @@ async def stop(session: AsyncSession, instance: Instance, *, by: Principal) -> N
     running = await session.scalar(unfinished)
     if running is not None:
         await cancel_sync(session, running)
+    await publish(session, "instance.inactivated", {**_subjects(instance), "reason": instance.inactive_reason})
     await session.flush()
+
+
+async def remove(session: AsyncSession, instance: Instance, confirm: str | None) -> None:
+    """Begin the end of an instance and of everything it brought. Raises Conflict unless `confirm` is its name."""
+    refuse_deleting(instance)
+    _require_confirmation(instance, confirm)
+    await removal.remove_instance(session, instance)
+
+
+async def remove_accounts(session: AsyncSession, instance: Instance, confirm: str | None) -> None:
+    """Take all accounts of an instance out of the books, until its next sync. Raises Conflict as `remove` does."""
+    refuse_deleting(instance)
+    _require_confirmation(instance, confirm)
+    await removal.remove_accounts(session, instance)
+
+
+def _require_confirmation(instance: Instance, confirm: str | None) -> None:
+    if confirm != instance.name:
+        given = "is missing" if confirm is None else "is not its name"
+        raise Conflict(f"Nothing was deleted: `confirm` {given}. Repeat it with ?confirm=<the instance's name>.")
 
 
 def refuse_deleting(instance: Instance) -> None:
@@ -196,10 +232,16 @@ def full_row(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _subjects(instance: Instance) -> dict[str, Any]:
+    """How events name an instance."""
+    return {"instance_id": instance.id, "instance": instance.name}
+
+
 async def _go_live(session: AsyncSession, instance: Instance, *, trigger: Trigger, by: Principal) -> Sync:
     at = now()
     instance.status = "live"
     instance.next_sync_at = next_fire(instance.schedule, instance.id, at)
+    instance.skipped_fires = 0
     instance.updated_at = at
     await session.flush()
     return await request_sync(session, instance, trigger=trigger, by=by.as_creator())

@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 
 from benchmarks import activity, ingest, listing, server
 from benchmarks.books import write_books
@@ -27,15 +27,15 @@ async def main(names: Iterable[str], *, quick: bool) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _end, asyncio.current_task())
     async with server.running() as running:
         if "ingest" in names:
-            show(await ingest.measure(running, ingest.QUICK if quick else ingest.FULL))
+            await show(ingest.measure(running, ingest.QUICK if quick else ingest.FULL))
         if "list" not in names and "activity" not in names:
             return
         async with running.database("books") as url:
             books = await write_books(url, QUICK_PEOPLE if quick else FULL_PEOPLE)
             if "list" in names:
-                show(await listing.measure(running, url, books, listing.QUICK if quick else listing.FULL))
+                await show(listing.measure(running, url, books, listing.QUICK if quick else listing.FULL))
             if "activity" in names:
-                show(await activity.measure(url, books, activity.QUICK if quick else activity.FULL))
+                await show(activity.measure(url, books, activity.QUICK if quick else activity.FULL))
 
 
 def _end(task: asyncio.Task[None] | None) -> None:
@@ -44,8 +44,9 @@ def _end(task: asyncio.Task[None] | None) -> None:
         task.cancel()
 
 
-def show(tables: Iterable[Table]) -> None:
-    for table in tables:
+async def show(tables: AsyncIterator[Table]) -> None:
+    """Each as soon as it is there."""
+    async for table in tables:
         print(table.markdown(), flush=True)
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import asyncpg
 import msgspec
 
 from app.activity.days import Span, mark, masks_by_year, window
 from app.core.clock import today
+from app.core.database import Connection
 from benchmarks.books import Books
 from benchmarks.tables import Table, megabytes, middle, times
 
@@ -27,8 +27,6 @@ class Size(msgspec.Struct, frozen=True):
 
 FULL = Size(merged=300_000, rounds=3)
 QUICK = Size(merged=1_000, rounds=1)
-
-Connection = "asyncpg.Connection[Any]"
 
 _MAKE_DAYS = (
     "CREATE TABLE use_days (application_id uuid NOT NULL, account_id uuid NOT NULL, day date NOT NULL)",
@@ -65,8 +63,9 @@ _STAGE = """
 _MERGE_BITS = """
     INSERT INTO activity_years (application_id, account_id, year, last_day, days)
     SELECT u.application_id, u.account_id, $1, $2, $3 FROM day_uses u
-    LEFT JOIN activity_years y USING (application_id, account_id)
-    WHERE y.account_id IS NULL OR y.year <> $1 OR (y.days | $3) <> y.days
+    LEFT JOIN activity_years y
+        ON y.application_id = u.application_id AND y.account_id = u.account_id AND y.year = $1
+    WHERE y.account_id IS NULL OR (y.days | $3) <> y.days
     ON CONFLICT (application_id, account_id, year) DO UPDATE SET
         days = activity_years.days | excluded.days, last_day = greatest(activity_years.last_day, excluded.last_day)
 """
@@ -75,7 +74,7 @@ _MERGE_DAYS = """
 """
 
 
-async def measure(url: str, books: Books, size: Size) -> list[Table]:
+async def measure(url: str, books: Books, size: Size) -> AsyncIterator[Table]:
     connection = await asyncpg.connect(url)
     try:
         for statement in _MAKE_DAYS:
@@ -86,13 +85,13 @@ async def measure(url: str, books: Books, size: Size) -> list[Table]:
             await _window_row(connection, "all accounts", "", asked, size.rounds),
             await _window_row(connection, "one application", _ONE_APPLICATION, asked, size.rounds),
         ]
-        windows = Table(
+        yield Table(
             f"Days active in {WINDOW_DAYS} days, {books.accounts:,} accounts, {books.history.days} days of use",
             ("question", "row per day ms", "bits ms", "times"),
             rows,
         )
-        sizes = await _sizes(connection)
-        return [windows, sizes, await _merges(connection, size)]
+        yield await _sizes(connection)
+        yield await _merges(connection, size)
     finally:
         await connection.close()
 

@@ -47,16 +47,14 @@ class Round(msgspec.Struct):
     again: Reading
 
 
-async def measure(server: Server, size: Size) -> list[Table]:
-    tables = []
+async def measure(server: Server, size: Size) -> AsyncIterator[Table]:
     async with _vendor(server, size.people, size.activity, size.days) as url:
         await _round(server, url)
         for latency in LATENCIES_S:
             await _set_latency(url, latency)
             rounds = [await _round(server, url) for _ in range(size.rounds)]
-            tables.append(_table(rounds, latency))
-    tables.append(await _memory(server, size))
-    return tables
+            yield _table(rounds, latency)
+    yield await _memory(server, size)
 
 
 @asynccontextmanager
@@ -94,9 +92,7 @@ def _table(rounds: list[Round], latency_s: float) -> Table:
         f"Ingest at {latency_s * 1000:.0f} ms of vendor latency",
         ("stream", "records", "fetched only /s", "synced /s", "of fetched only", "synced again /s"),
         rows,
-        (
-            f"Write-ahead log: first sync {megabytes(wal['first'])} MB, sync of nothing new {megabytes(wal['again'])} MB.",
-        ),
+        (f"Write-ahead log: {megabytes(wal['first'])} MB at first, {megabytes(wal['again'])} MB with nothing new.",),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import AsyncIterator
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -39,7 +40,7 @@ Target = tuple[int, str]
 LIMIT, SESSION = "asyncpg `select 1`", "SQLAlchemy session, `select 1`"
 
 
-async def measure(server: Server, url: str, books: Books, size: Size) -> list[Table]:
+async def measure(server: Server, url: str, books: Books, size: Size) -> AsyncIterator[Table]:
     """Raises ProcessFailed where an answer is not 200."""
     service, limit = free_port(), free_port()
     key = f"sw_{secrets.token_urlsafe(32)}"
@@ -54,10 +55,8 @@ async def measure(server: Server, url: str, books: Books, size: Size) -> list[Ta
         serving("app.cli", "serve", "--port", str(service), port=service, log=log, **settings),
         serving("benchmarks.select_one", str(limit), port=limit, log=log, **{URL_VARIABLE: url}),
     ):
-        return [
-            await _rates(_targets(service, limit, books, await _application(url, books)), key, size),
-            await _depth(service, key, url, books, size),
-        ]
+        yield await _rates(_targets(service, limit, books, await _application(url, books)), key, books, size)
+        yield await _depth(service, key, url, books, size)
 
 
 def _query(**filters: object) -> str:
@@ -71,6 +70,7 @@ def _targets(service: int, limit: int, books: Books, application_id: UUID) -> di
         "accounts of an application": (service, _query(application_id=application_id, status="active")),
         "accounts of the newer instance": (service, _query(instance_id=books.instances[NEWER], status="active")),
         "accounts of the older instance": (service, _query(instance_id=books.instances[OLDER], status="active")),
+        "health, no database": (service, "/healthz"),
         "people": (service, "/v1/people?limit=50"),
     }
 
@@ -86,7 +86,7 @@ async def _application(url: str, books: Books) -> UUID:
         await connection.close()
 
 
-async def _rates(targets: dict[str, Target], key: str, size: Size) -> Table:
+async def _rates(targets: dict[str, Target], key: str, books: Books, size: Size) -> Table:
     loads: dict[str, list[Load]] = {name: [] for name in targets}
     for _ in range(size.rounds):
         for name, (port, path) in targets.items():
@@ -103,7 +103,7 @@ async def _rates(targets: dict[str, Target], key: str, size: Size) -> Table:
         ]
         for name, each in loads.items()
     ]
-    header = ("50 of a million accounts", "requests/s", "p50 ms", "p99 ms", "of asyncpg", "of SQLAlchemy")
+    header = (f"50 of {books.accounts:,} accounts", "requests/s", "p50 ms", "p99 ms", "of asyncpg", "of SQLAlchemy")
     return Table(f"Lists, {CONCURRENCY} callers, one server process", header, rows)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -52,7 +51,7 @@ async def running() -> AsyncIterator[Server]:
     """An embedded server with its default settings (`fsync` on) for the time of the block."""
     with tempfile.TemporaryDirectory(prefix="seatwise-bench-") as name:
         folder = Path(name)
-        os.environ["XDG_RUNTIME_DIR"] = str(_prepared(folder))
+        _open(folder)
         started = await asyncio.to_thread(embedded.start, folder / "data")
         try:
             server = Server(started.url, folder)
@@ -65,9 +64,6 @@ async def running() -> AsyncIterator[Server]:
             await asyncio.to_thread(started.stop)
 
 
-def _prepared(folder: Path) -> Path:
-    """The place for locks in it."""
-    folder.chmod(0o755)  # started by root, the server runs as another user, who has to reach the folder
-    runtime = folder / "run"
-    runtime.mkdir(mode=0o700)
-    return runtime
+def _open(folder: Path) -> None:
+    """Started by root, the server runs as another user, who has to reach the folder."""
+    folder.chmod(0o755)

@@ -146,7 +146,7 @@ async def _walk(runtime: Runtime, instance_id: UUID) -> tuple[dict[str, int], di
 
 
 async def _count(pages: AsyncIterator[Page[Any]]) -> int:
-    return sum([len(page.records) + len(page.rejected) async for page in pages])
+    return sum([len(page.records) + len(page.rejected) + page.ignored async for page in pages])
 
 
 async def _walk_assignments(connector: Connector) -> int:

@@ -34,7 +34,7 @@ def _line(cells: Sequence[str]) -> str:
 
 def percent(part: Iterable[float], whole: Iterable[float]) -> str:
     """The median over the rounds of part / whole."""
-    return f"{median(a / b for a, b in zip(part, whole, strict=True)):.0%}"
+    return f"{median(a / b for a, b in zip(part, whole, strict=True)):.1%}"
 
 
 def times(large: Iterable[float], small: Iterable[float]) -> str:

@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
 import msgspec
 
+from app.activity.as_of import accounts_then
 from app.activity.days import Span, masks_by_year
 from app.activity.keyset import Fetch, Key, Row, Scalar, Selection, Slice, Values, fetch_page
 from app.activity.matching import begins, equals, has_member
@@ -39,6 +40,7 @@ class AccountFilter:
     days_active_lt  leaves out the accounts whose days are not known.
     owner           whom the instance belongs to that reports the account.
     metadata        texts by key; booleans and numbers match as they are written.
+    as_of           the time whose knowledge answers (see as_of.py); None for now.
     """
 
     window: Span
@@ -55,6 +57,8 @@ class AccountFilter:
     days_active_lt: int | None = None
     owner: str | None = None
     uploaded_by: str | None = None
+    bypasses_sso: Literal["possible"] | None = None
+    as_of: datetime | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -63,12 +67,15 @@ _PAGE = """
     SELECT a.id, a.instance_id, a.application_id, a.person_id, a.vendor_id, a.username, a.email, a.name, a.role, a.seat,
         a.status, a.vendor_status, a.last_active_at, a.metadata::text AS metadata, a.fields::text AS fields,
         a.assigned_at, a.first_seen_at, a.last_seen_at, a.deactivated_at, a.sync_id, a.created_at, a.updated_at,
+        a.bypass_evidence::text AS bypass_evidence,
         {key} AS sort_key, a.id AS sort_id
     FROM accounts a
     WHERE {where}
     ORDER BY {order}
     LIMIT {limit}
 """
+
+_COUNT = "SELECT count(*) FROM accounts a WHERE {where}"
 
 _DAYS_USED = """
     SELECT y.account_id, sum(bit_count(y.days & ($3::bit(366)[])[y.year - $4 + 1]))::int AS days
@@ -80,7 +87,7 @@ _DAYS_USED = """
 
 _NAMES = "SELECT id, name FROM applications WHERE id = ANY($1::uuid[])"
 
-_NOT_LEAVING = "a.instance_id <> ALL (ARRAY(SELECT id FROM instances WHERE status = 'deleting'))"
+_NOT_LEAVING = "a.instance_id <> ALL (ARRAY(SELECT id FROM instances WHERE leaving OR status = 'deleting'))"
 
 
 async def list_accounts(pool: Pool, wanted: AccountFilter, page: Slice) -> tuple[list[bytes], list[Scalar] | None]:
@@ -90,12 +97,14 @@ async def list_accounts(pool: Pool, wanted: AccountFilter, page: Slice) -> tuple
     one statement that joins it all, which is planned anew at each call.
     """
     async with pool.acquire() as connection:
-        selection = await _selection(connection.fetch, wanted)
+        selection = await _selection(connection.fetch, wanted, _PAGE)
         if selection is None:
             return [], None
         rows, last = await fetch_page(connection.fetch, selection, page)
         used = await _days_used(connection.fetch, rows, wanted.window)
         observed = await observe(connection.fetch, wanted.window, {row["instance_id"] for row in rows})
+        if wanted.as_of is not None:
+            observed = {key: _until(seen, wanted.as_of) for key, seen in observed.items()}
         names = {
             row["id"]: row["name"] for row in await connection.fetch(_NAMES, {row["application_id"] for row in rows})
         }
@@ -108,18 +117,18 @@ async def list_accounts(pool: Pool, wanted: AccountFilter, page: Slice) -> tuple
     ], last
 
 
-async def find_account(pool: Pool, account_id: UUID, window: Span) -> bytes | None:
-    """One account as the list gives it; None where there is none, or its instance is being deleted."""
-    items, _ = await list_accounts(pool, AccountFilter(window, id=account_id), Slice(1))
+async def find_account(pool: Pool, account_id: UUID, window: Span, as_of: datetime | None = None) -> bytes | None:
+    """One account as the list gives it; None where there is none (then), or its instance is being deleted."""
+    items, _ = await list_accounts(pool, AccountFilter(window, id=account_id, as_of=as_of), Slice(1))
     return items[0] if items else None
 
 
 async def count_accounts(pool: Pool, wanted: AccountFilter) -> int:
-    selection = await _selection(pool.fetch, wanted)
+    selection = await _selection(pool.fetch, wanted, _COUNT)
     if selection is None:
         return 0
     where = " AND ".join(selection.conditions)
-    return int(await pool.fetchval(f"SELECT count(*) FROM accounts a WHERE {where}", *selection.values))
+    return int(await pool.fetchval(selection.text.format(where=where), *selection.values))
 
 
 async def _days_used(fetch: Fetch, rows: Sequence[Row], window: Span) -> dict[UUID, int]:
@@ -131,6 +140,12 @@ async def _days_used(fetch: Fetch, rows: Sequence[Row], window: Span) -> dict[UU
     keys = [row["application_id"] for row in active], [row["id"] for row in active]
     found = await fetch(_DAYS_USED, *keys, masks_by_year(window, window), window.first.year, window.last.year)
     return {row["account_id"]: row["days"] for row in found}
+
+
+def _until(observed: Observed, at: datetime) -> Observed:
+    """What was observed up to a time: reads after it tell nothing of then."""
+    read = [moment and min(moment, at) for moment in (observed.covered_until, observed.users_read_at)]
+    return replace(observed, covered_until=read[0], users_read_at=read[1])
 
 
 def _as_json(row: Row, application: str, window: str, used: int, observed: Observed) -> bytes:
@@ -162,6 +177,8 @@ def _as_json(row: Row, application: str, window: str, used: int, observed: Obser
             "last_seen_at": row["last_seen_at"] or observed.users_read_at or row["created_at"],
             "deactivated_at": row["deactivated_at"],
             "uploaded_by": observed.owner,
+            "bypasses_sso": None if row["bypass_evidence"] is None else "possible",
+            "bypass_evidence": msgspec.Raw((row["bypass_evidence"] or "[]").encode()),
             "sync_id": row["sync_id"],
             "created_at": row["created_at"],
             "updated_at": row["updated_at"],
@@ -169,8 +186,8 @@ def _as_json(row: Row, application: str, window: str, used: int, observed: Obser
     )
 
 
-async def _selection(fetch: Fetch, wanted: AccountFilter) -> Selection | None:
-    """None where no instance can have such an account."""
+async def _selection(fetch: Fetch, wanted: AccountFilter, text: str) -> Selection | None:
+    """None where no instance can have such an account. `text` names the table as `FROM accounts a`."""
     values = Values()
     conditions = [_NOT_LEAVING, *_conditions(wanted, values)]
     if _asks_for_instances(wanted):
@@ -179,7 +196,16 @@ async def _selection(fetch: Fetch, wanted: AccountFilter) -> Selection | None:
             return None
         # As a list of ids, for which the planner has figures; it would guess wrongly about the coverage itself.
         conditions.append(f"a.instance_id = ANY({values.add(instances)}::uuid[])")
-    return Selection(_PAGE, "a.id", tuple(conditions), tuple(values))
+    if wanted.as_of is not None:
+        then = accounts_then(
+            wanted.as_of,
+            values,
+            id=wanted.id,
+            instance_id=wanted.instance_id,
+            application_id=wanted.application_id,
+        )
+        text = text.replace("FROM accounts a", f"FROM {then} a")
+    return Selection(text, "a.id", tuple(conditions), tuple(values))
 
 
 def _asks_for_instances(wanted: AccountFilter) -> bool:
@@ -216,6 +242,8 @@ def _conditions(wanted: AccountFilter, values: Values) -> list[str]:
         conditions.append(used if wanted.usage == "used" else f"{used} IS NOT TRUE")
     if wanted.days_active_lt is not None:
         conditions.append(f"{_days(wanted.window, values)} < {values.add(wanted.days_active_lt)}")
+    if wanted.bypasses_sso is not None:
+        conditions.append("a.bypass_evidence IS NOT NULL")
     if wanted.q:
         conditions.append(begins(("a.name", "a.email", "a.username"), wanted.q, values))
     conditions += [has_member("a.metadata", key, text, values) for key, text in wanted.metadata.items()]

@@ -42,7 +42,10 @@ _PAGE = (
             )::text
             FROM application_entries e WHERE e.application_id = p.id
         ) AS labels,
-        (SELECT count(*) FROM accounts a WHERE a.application_id = p.id AND a.seat <> 'none') AS seats,
+        (
+            SELECT count(*) FROM accounts a WHERE a.application_id = p.id AND a.seat <> 'none'
+                AND a.instance_id <> ALL (ARRAY(SELECT id FROM instances WHERE leaving))
+        ) AS seats,
         p.created_at, p.updated_at, p.sort_key, p.id AS sort_id
     FROM page p
     ORDER BY p.sort_key {way}, p.id {way}

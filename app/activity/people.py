@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
+from app.activity.as_of import people_then
 from app.activity.keyset import Key, Scalar, Selection, Slice, Values, content_of, fetch_page
 from app.activity.matching import begins, equals
 from app.core.database import Pool
@@ -16,7 +18,9 @@ SORTS = {"name": Key('(lower(p.name) COLLATE "C")')}
 
 @dataclass(frozen=True, slots=True)
 class PersonFilter:
-    """Which people; what is None does not matter. `q` is the beginning of name, e-mail or username, case-blind."""
+    """Which people; what is None does not matter. `q` is the beginning of name, e-mail or username, case-blind;
+    `as_of` the time whose knowledge answers (see as_of.py).
+    """
 
     id: UUID | None = None
     status: str | None = None
@@ -24,6 +28,7 @@ class PersonFilter:
     owner: str | None = None
     uploaded_by: str | None = None
     q: str | None = None
+    as_of: datetime | None = None
 
 
 _PAGE = """
@@ -33,7 +38,7 @@ _PAGE = """
     SELECT p.id, p.name, p.email, p.username, p.given_name, p.family_name, p.status, p.role, p.owner, p.restrict_access,
         (
             SELECT count(*) FROM accounts a JOIN instances i ON i.id = a.instance_id
-            WHERE a.person_id = p.id AND i.status <> 'deleting'
+            WHERE a.person_id = p.id AND NOT (i.leaving OR i.status = 'deleting')
         ) AS accounts,
         p.fields, p.uploaded_by, p.created_at, p.updated_at, p.sort_key, p.id AS sort_id
     FROM page p
@@ -41,25 +46,30 @@ _PAGE = """
 """
 
 
+_OWN = "a.person_id = p.id"
+_COUNT = "SELECT count(*) FROM people p WHERE {where}"
+
+
 async def list_people(pool: Pool, wanted: PersonFilter, page: Slice) -> tuple[list[bytes], list[Scalar] | None]:
     """One page of people, each written as JSON, and the cursor's values where more follow."""
-    rows, last = await fetch_page(pool.fetch, _selection(wanted), page)
+    rows, last = await fetch_page(pool.fetch, _selection(wanted, _PAGE), page)
     return [msgspec.json.encode(content_of(row)) for row in rows], last
 
 
-async def find_person(pool: Pool, person_id: UUID) -> bytes | None:
-    """One person as the list gives it, None where there is none."""
-    items, _ = await list_people(pool, PersonFilter(id=person_id), Slice(1))
+async def find_person(pool: Pool, person_id: UUID, as_of: datetime | None = None) -> bytes | None:
+    """One person as the list gives it, None where there is none (then)."""
+    items, _ = await list_people(pool, PersonFilter(id=person_id, as_of=as_of), Slice(1))
     return items[0] if items else None
 
 
 async def count_people(pool: Pool, wanted: PersonFilter) -> int:
-    selection = _selection(wanted)
+    selection = _selection(wanted, _COUNT)
     where = " AND ".join(selection.conditions) or "true"
-    return int(await pool.fetchval(f"SELECT count(*) FROM people p WHERE {where}", *selection.values))
+    return int(await pool.fetchval(selection.text.format(where=where), *selection.values))
 
 
-def _selection(wanted: PersonFilter) -> Selection:
+def _selection(wanted: PersonFilter, text: str) -> Selection:
+    """`text` names the table as `FROM people p`."""
     values = Values()
     conditions = equals(
         {
@@ -73,4 +83,9 @@ def _selection(wanted: PersonFilter) -> Selection:
     )
     if wanted.q:
         conditions.append(begins(("p.name", "p.email", "p.username"), wanted.q, values))
-    return Selection(_PAGE, "p.id", tuple(conditions), tuple(values))
+    if wanted.as_of is not None:
+        then = people_then(wanted.as_of, values, id=wanted.id)
+        text = text.replace("FROM people p", f"FROM {then} p")
+        if _OWN in text:
+            text = text.replace(_OWN, f"{_OWN} AND a.created_at <= {values.add(wanted.as_of)}")
+    return Selection(text, "p.id", tuple(conditions), tuple(values))

@@ -20,10 +20,11 @@ _SEATS = """
                 AND bit_count(y.days & ($2::bit(366)[])[y.year - $3 + 1]) > 0
         ))) AS used
     FROM accounts a WHERE a.application_id = $1 AND a.seat <> 'none'
+        AND a.instance_id <> ALL (ARRAY(SELECT id FROM instances WHERE leaving OR status = 'deleting'))
 """
 _ACCOUNT = """
     SELECT a.application_id, a.instance_id, i.covered_until
-    FROM accounts a JOIN instances i ON i.id = a.instance_id AND i.status <> 'deleting'
+    FROM accounts a JOIN instances i ON i.id = a.instance_id AND NOT (i.leaving OR i.status = 'deleting')
     WHERE a.id = $1
 """
 _ACCOUNT_DAYS = """

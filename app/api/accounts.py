@@ -19,9 +19,9 @@ from app.activity.keyset import Slice
 from app.activity.usage import account_activity
 from app.api.deps import Books, ParametersBeginning, Viewer
 from app.api.lists import ListOf, Page, list_answer, paging
-from app.api.resources import Resource, answer
+from app.api.resources import Moment, Resource, answer
 from app.api.unit_of_work import Route
-from app.core.clock import today
+from app.core.clock import now, today
 from app.core.database import Database
 from app.core.errors import InvalidInput, NotFound
 
@@ -52,6 +52,28 @@ Status = Literal["active", "inactive"]
 Usage = Literal["used", "unused", "unknown"]
 
 
+AsOf = Annotated[
+    Moment | None,
+    Query(description="What was known at this time. The window ends then; marks of bypassed sign-on are not kept."),
+]
+
+
+def last_date(as_of: dt.datetime | None) -> dt.date:
+    """The date with which windows end. Raises InvalidInput for a time to come."""
+    if as_of is None:
+        return today()
+    if as_of > now():
+        raise InvalidInput.parameter("as_of", "This time has not come yet.")
+    return as_of.date()
+
+
+class BypassAnswer(BaseModel):
+    """Why the sign-on provider may be bypassed."""
+
+    kind: Literal["not_managed", "used_without_sign_on", "application_kind"]
+    detail: str = Field(examples=["No sign-on provider gives this person the application."])
+
+
 class AccountAnswer(Resource):
     """One vendor user's seat in one application, with its use in the window asked for."""
 
@@ -80,6 +102,8 @@ class AccountAnswer(Resource):
     last_seen_at: dt.datetime
     deactivated_at: dt.datetime | None
     uploaded_by: str | None = Field(description="Owner of the instance that reports the account.")
+    bypasses_sso: Literal["possible"] | None = Field(description="Whether the sign-on provider may be bypassed.")
+    bypass_evidence: list[BypassAnswer]
     sync_id: UUID | None = Field(description="The sync that changed it last.")
 
 
@@ -120,6 +144,8 @@ async def account_filter(
     inactive_for: Annotated[
         str | None, Query(pattern=WINDOW_PATTERN, description="`30d` is `window=30d&usage=unused`.")
     ] = None,
+    bypasses_sso: Literal["possible"] | None = None,
+    as_of: AsOf = None,
 ) -> AccountFilter:
     """The filters of a list of accounts. Raises InvalidInput where two of them contradict each other."""
     if inactive_for is not None and window not in (None, inactive_for):
@@ -127,7 +153,9 @@ async def account_filter(
     if inactive_for is not None and usage not in (None, "unused"):
         raise InvalidInput.parameter("usage", "inactive_for asks for unused accounts; leave one of the two out.")
     return AccountFilter(
-        window=parse_window(inactive_for or window or DEFAULT_WINDOW, today()),
+        window=parse_window(inactive_for or window or DEFAULT_WINDOW, last_date(as_of)),
+        bypasses_sso=bypasses_sso,
+        as_of=as_of,
         application_id=application_id,
         instance_id=instance_id,
         person_id=person_id,
@@ -166,10 +194,15 @@ async def list_accounts(
 
 @router.get("/{account_id}", operation_id="get_account", response_model=AccountAnswer)
 async def get_account(
-    request: Request, _caller: Viewer, database: Books, account_id: UUID, window: Window = DEFAULT_WINDOW
+    request: Request,
+    _caller: Viewer,
+    database: Books,
+    account_id: UUID,
+    window: Window = DEFAULT_WINDOW,
+    as_of: AsOf = None,
 ) -> Response:
     """One account."""
-    found = await accounts.find_account(database.pool, account_id, parse_window(window, today()))
+    found = await accounts.find_account(database.pool, account_id, parse_window(window, last_date(as_of)), as_of)
     if found is None:
         raise NotFound("There is no account with this id.")
     return answer(request, found)

@@ -166,6 +166,7 @@ async def _change(session: AsyncSession, application: Application, body: Applica
     sent = body.sent()
     if sent.get("catalog_id") is not None and await session.get(CatalogEntry, sent["catalog_id"]) is None:
         raise InvalidInput.at("#/catalog_id", "There is no catalogue entry with this id.")
+    application.catalog_chosen = application.catalog_chosen or "catalog_id" in sent
     changed = {name: value for name, value in sent.items() if getattr(application, name) != value}
     if not changed:
         return

@@ -19,7 +19,7 @@ from app.api.resources import Body, Creator, Moment, Name, Resource, Text, answe
 from app.api.unit_of_work import Route
 from app.connectors import registry
 from app.connectors.contract import Check
-from app.core.errors import FailureCode
+from app.core.errors import Conflict, FailureCode
 from app.models import Credential
 
 router = APIRouter(prefix="/v1/credentials", tags=["Credentials"], route_class=Route)
@@ -78,6 +78,13 @@ class CredentialPatch(Body):
     options: Options = Field(default_factory=unset)
     owner: Text | None = None
     expires_at: Moment | None = None
+
+
+class Rotation(Body):
+    """New secrets in the place of the old, whole."""
+
+    secrets: Secrets
+    expires_at: Moment | None = Field(default=None, description="When the new ones end; left as it is if absent.")
 
 
 class CredentialAnswer(Resource):
@@ -226,6 +233,37 @@ async def check_credential(_caller: Operator, session: Session, runtime: Runtime
     found = await credentials.check(runtime, credential)
     await credentials.note_proof(session, credential, found)
     return checked(found)
+
+
+@router.post(
+    "/{credential_id}/rotate",
+    operation_id="rotate_credential",
+    response_model=CredentialAnswer,
+    responses=problems(409),
+)
+async def rotate_credential(
+    request: Request, caller: Admin, session: Session, runtime: Runtime, credential_id: UUID, body: Rotation
+) -> Response:
+    """Swap the secrets in one step. The new ones are tried first: they must reveal the same tenant and no fewer
+    permissions than last proved, else 422 says why and the old ones stay.
+    """
+    credential = await credentials.get(session, credential_id)
+    options, seen = await credentials.trial_options(session, credential), credential.updated_at
+    await session.commit()  # the vendor is called with no transaction open
+    found = await credentials.try_rotation(runtime, credential, body.secrets, options)
+    await session.refresh(credential, with_for_update=True)
+    if credential.updated_at != seen:
+        raise Conflict("This credential was changed while the new secrets were tried. Look at it, then rotate again.")
+    before = shown(credential)
+    await credentials.rotate(session, runtime, credential, body.secrets, found)
+    if "expires_at" in body.model_fields_set:
+        credential.expires_at = body.expires_at
+        await session.flush()
+    answered = shown(credential)
+    after = {**answered.model_dump(), "secrets": _named(credential)}
+    named = ("credential", credential.id, credential.name)
+    audit(session, caller, request, "credential.rotated", *named, before.model_dump(), after)
+    return answer(request, answered)
 
 
 def _named(credential: Credential) -> dict[str, str]:

@@ -31,10 +31,12 @@ from app.api.syncs import SyncAnswer, answer_syncs, location
 from app.api.unit_of_work import Route
 from app.core.errors import Conflict, FieldError
 from app.models import Instance, Sync
+from app.sync.removal import hold_sync
 from app.sync.story import SyncFilter, sync_as_json
 
 router = APIRouter(prefix="/v1/instances", tags=["Instances"], route_class=Route)
 
+Confirm = Annotated[str | None, Query(description="The instance's name.", examples=["PingOne production"])]
 BY_NAME = func.lower(Instance.name).collate("C")
 
 
@@ -92,6 +94,8 @@ async def update_instance(
     status = sent.pop("status", None)
     if status == "live":
         await _try(session, runtime, instance_id, sent)
+    if status == "inactive":
+        await hold_sync(session, instance_id)
     instance = await instances.get(session, instance_id, lock=True)
     before = shown(instance)
     require_match(request, before)
@@ -103,6 +107,47 @@ async def update_instance(
         await instances.stop(session, instance, by=caller)
     _audit(session, caller, request, "updated", instance, before.model_dump(), shown(instance).model_dump())
     return answer(request, shown(instance))
+
+
+@router.delete(
+    "/{instance_id}",
+    operation_id="delete_instance",
+    status_code=202,
+    response_model=InstanceAnswer,
+    responses=problems(409),
+)
+async def delete_instance(
+    request: Request, caller: Admin, session: Session, instance_id: UUID, confirm: Confirm = None
+) -> Response:
+    """Delete an instance with all that it brought. It is `deleting` until its rows are gone, then 404."""
+    await hold_sync(session, instance_id)
+    instance = await instances.get(session, instance_id, lock=True)
+    before = shown(instance)
+    require_match(request, before)
+    await instances.remove(session, instance, confirm)
+    _audit(session, caller, request, "deleted", instance, before.model_dump(), None)
+    return answer(request, shown(instance), 202)
+
+
+@router.delete(
+    "/{instance_id}/accounts",
+    operation_id="delete_accounts_of_instance",
+    status_code=202,
+    response_model=InstanceAnswer,
+    responses=problems(409),
+)
+async def delete_accounts_of_instance(
+    request: Request, caller: Admin, session: Session, instance_id: UUID, confirm: Confirm = None
+) -> Response:
+    """Delete an instance's accounts, and the people whom nobody else knows; its next sync brings them back."""
+    await hold_sync(session, instance_id)
+    instance = await instances.get(session, instance_id, lock=True)
+    require_match(request, shown(instance))
+    await instances.remove_accounts(session, instance, confirm)
+    audit(
+        session, caller, request, "account.deleted", "instance", instance.id, instance.name, {"accounts": "all"}, None
+    )
+    return answer(request, shown(instance), 202)
 
 
 @router.get("/{instance_id}/mapping", operation_id="get_mapping", response_model=MappingAnswer)
@@ -221,6 +266,6 @@ def _audit(
     what: str,
     instance: Instance,
     before: dict[str, Any] | None,
-    after: dict[str, Any],
+    after: dict[str, Any] | None,
 ) -> None:
     audit(session, caller, request, f"instance.{what}", "instance", instance.id, instance.name, before, after)

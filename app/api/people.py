@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import replace
 from typing import Annotated, Any
 from uuid import UUID
@@ -12,7 +13,16 @@ from pydantic import Field
 from app.activity import people
 from app.activity.keyset import Slice
 from app.activity.people import SORTS, PersonFilter
-from app.api.accounts import AccountAnswer, AccountPage, Prefix, Status, Wanted, answer_accounts
+from app.api.accounts import (
+    AccountAnswer,
+    AccountPage,
+    AsOf,
+    Prefix,
+    Status,
+    Wanted,
+    answer_accounts,
+    last_date,
+)
 from app.api.deps import Books, Viewer
 from app.api.lists import ListOf, Page, list_answer, paging
 from app.api.resources import Resource, answer
@@ -52,9 +62,11 @@ async def list_people(
     owner: str | None = None,
     uploaded_by: str | None = None,
     q: Prefix = None,
+    as_of: AsOf = None,
 ) -> Response:
     """People, newest first."""
-    wanted = PersonFilter(status=status, role=role, owner=owner, uploaded_by=uploaded_by, q=q)
+    last_date(as_of)
+    wanted = PersonFilter(status=status, role=role, owner=owner, uploaded_by=uploaded_by, q=q, as_of=as_of)
     asked = Slice(page.limit, SORTS.get(page.sort), page.descending, page.after)
     items, last = await people.list_people(database.pool, wanted, asked)
     total = await people.count_people(database.pool, wanted) if page.count else None
@@ -62,9 +74,12 @@ async def list_people(
 
 
 @router.get("/{person_id}", operation_id="get_person", response_model=PersonAnswer)
-async def get_person(request: Request, _caller: Viewer, database: Books, person_id: UUID) -> Response:
+async def get_person(
+    request: Request, _caller: Viewer, database: Books, person_id: UUID, as_of: AsOf = None
+) -> Response:
     """One person."""
-    return answer(request, await _found(database, person_id))
+    last_date(as_of)
+    return answer(request, await _found(database, person_id, as_of))
 
 
 @router.get("/{person_id}/accounts", operation_id="list_accounts_of_person", response_model=ListOf[AccountAnswer])
@@ -76,8 +91,8 @@ async def list_accounts_of_person(
     return await answer_accounts(request, database, page, replace(wanted, person_id=person_id))
 
 
-async def _found(database: Books, person_id: UUID) -> bytes:
-    found = await people.find_person(database.pool, person_id)
+async def _found(database: Books, person_id: UUID, as_of: dt.datetime | None = None) -> bytes:
+    found = await people.find_person(database.pool, person_id, as_of)
     if found is None:
         raise NotFound("There is no person with this id.")
     return found

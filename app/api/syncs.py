@@ -29,7 +29,7 @@ from app.sync.story import SyncFilter
 router = APIRouter(prefix="/v1/syncs", tags=["Syncs"], route_class=Route)
 
 SyncStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
-SyncTrigger = Literal["launch", "manual", "schedule", "reactivate"]
+SyncTrigger = Literal["launch", "manual", "schedule", "reactivate", "plan"]
 Kind = Literal["people", "applications", "accounts"]
 Action = Literal["created", "updated", "deactivated", "reactivated"]
 
@@ -107,6 +107,7 @@ class SyncAnswer(Resource):
     waiting: Waiting | None
     vendor_calls: int = Field(description="HTTP requests sent to the vendor for it.", examples=[17])
     throttled_seconds: float = Field(examples=[0.0])
+    held_plan_id: UUID | None = Field(description="The plan of what it has held back.")
 
 
 class ChangeAnswer(BaseModel):

@@ -48,6 +48,9 @@ class Application(msgspec.Struct, frozen=True, gc=False):
     access        who may use it: those assigned, members of groups, everybody (`open`), administrators.
     groups        ids of the groups, with access `groups` only.
     own           True for the vendor's own entries (consoles, dashboards), left out unless asked for.
+    bypass_kind   the vendor's word for a way of signing on that does not need the provider (a filled-in password, a
+                  mere link), None where signing on leads through it.
+    domain        host at which the application is, in lower case, None where the vendor does not tell it.
     """
 
     vendor_id: str
@@ -58,6 +61,8 @@ class Application(msgspec.Struct, frozen=True, gc=False):
     groups: tuple[str, ...] = ()
     groups_match: GroupsMatch = "any"
     own: bool = False
+    bypass_kind: str | None = None
+    domain: str | None = None
 
 
 class Assignment(msgspec.Struct, frozen=True, gc=False):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from app.connectors import ironclad, okta, pingone
 from app.connectors.contract import Connector
@@ -24,6 +25,7 @@ Options = Mapping[str, Any]
 class _Entry:
     """flow    from scheme, secrets and options.
     tenant  names whose rate budget is shared, from options and client id.
+    base    the URL before the API's paths, from options.
     """
 
     manifest: Manifest
@@ -31,6 +33,7 @@ class _Entry:
     tenant: Callable[[Options, str | None], str]
     connect: Callable[[Options, VendorClient, str | None], Connector]
     errors: ErrorReader
+    base: Callable[[Options], str]
 
 
 def manifest(key: str) -> Manifest:
@@ -61,6 +64,12 @@ def vendor_tenant(key: str, options: Options, *, client_id: str | None = None) -
     override = options.get("api_url")
     tenant = _entry(key).tenant(options, client_id)
     return f"{tenant}@{str(override).rstrip('/').lower()}" if override else tenant
+
+
+def vendor_host(key: str, options: Options) -> str:
+    """The host (and port) whose API an instance with these options calls, in lower case. Raises InvalidInput."""
+    _require_options(key, options)
+    return urlsplit(_entry(key).base(options)).netloc.lower()
 
 
 def connect(key: str, options: Options, client: VendorClient, *, client_id: str | None = None) -> Connector:
@@ -140,9 +149,18 @@ def _ironclad_tenant(_options: Options, client_id: str | None) -> str:
 _ENTRIES: dict[str, _Entry] = {
     entry.manifest.key: entry
     for entry in (
-        _Entry(pingone.MANIFEST, _pingone_flow, _pingone_tenant, pingone.PingOne, pingone.read_fault),
-        _Entry(okta.MANIFEST, _okta_flow, _okta_tenant, okta.Okta, okta.read_fault),
-        _Entry(ironclad.MANIFEST, _ironclad_flow, _ironclad_tenant, ironclad.IroncladClickwrap, ironclad.read_fault),
+        _Entry(
+            pingone.MANIFEST, _pingone_flow, _pingone_tenant, pingone.PingOne, pingone.read_fault, pingone_form.api_base
+        ),
+        _Entry(okta.MANIFEST, _okta_flow, _okta_tenant, okta.Okta, okta.read_fault, okta_form.api_base),
+        _Entry(
+            ironclad.MANIFEST,
+            _ironclad_flow,
+            _ironclad_tenant,
+            ironclad.IroncladClickwrap,
+            ironclad.read_fault,
+            ironclad_form.api_base,
+        ),
     )
 }
 

@@ -30,6 +30,9 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     integration_user: str = "saas-integration@localhost"
 
+    smtp_url: SecretStr | None = None
+    mail_from: str = Field(default="seatwise@localhost", pattern=r"^[^\r\n]*@[^\r\n]*$")
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] | None = None
 
@@ -38,6 +41,7 @@ class Settings(BaseSettings):
     rate_headroom_percent: int = Field(default=50, ge=0, le=95)
     lease_s: float = Field(default=20, ge=2)
     sync_concurrency: int = Field(default=8, ge=1)
+    host_concurrency: int = Field(default=4, ge=1)
     database_pool_size: int = Field(default=10, ge=2)
 
     @field_validator("outbound_allow", mode="before")
@@ -46,6 +50,13 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(ip_network(part.strip(), strict=False) for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("smtp_url", mode="before")
+    @classmethod
+    def _mail_server(cls, value: object) -> object:
+        if isinstance(value, str) and value and not value.startswith(("smtp://", "smtps://")):
+            raise ValueError("type smtp://user:password@host:587?starttls=true, or smtps://…")
+        return None if value == "" else value
 
     @field_validator("cors_origins", mode="before")
     @classmethod

@@ -185,6 +185,22 @@ def is_html(answer: Answer) -> bool:
     return "html" in answer.headers.get("content-type", "").lower() or answer.content.lstrip()[:1] == b"<"
 
 
+# An escaped backslash, a pair of surrogates, or half of one.
+_ESCAPES = re.compile(
+    rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
+_HALF_PAIR = 6
+
+
+def without_half_pairs(content: bytes) -> bytes:
+    """JSON in which each lone surrogate, as a name cut inside an emoji has, is the replacement character: JSON allows
+    the escape, Unicode has no such character, and one record must not cost its page.
+    """
+    if b"\\ud" not in content and b"\\uD" not in content:
+        return content
+    return _ESCAPES.sub(lambda found: rb"\ufffd" if len(found[0]) == _HALF_PAIR else found[0], content)
+
+
 def is_json(content: bytes) -> bool:
     """Whether a body is one whole JSON value; its strings are not decoded."""
     try:

@@ -14,7 +14,7 @@ import structlog
 
 from app.core import clock
 from app.core.errors import OutboundRefused, UnexpectedAnswer, VendorBusy, VendorError, VendorUnavailable
-from app.http.answers import Answer, ErrorReader, Judge, Problem, VendorFault
+from app.http.answers import Answer, ErrorReader, Judge, Problem, VendorFault, without_half_pairs
 from app.http.auth import Auth, StaticToken, TokenAuth
 from app.http.bodies import AnswerCutOff, AnswerTooLarge
 from app.http.ports import Budget, Observed, Quota, Token, TokenStore
@@ -244,7 +244,8 @@ class VendorClient:
             status=response.status_code,
             seconds=round(time.monotonic() - began, 3),
         )
-        return Answer(response.status_code, response.headers, response.content, str(response.url))
+        content = without_half_pairs(response.content)
+        return Answer(response.status_code, response.headers, content, str(response.url))
 
     async def _turn(self, bucket: str) -> None:
         """Wait until the budget grants one request."""

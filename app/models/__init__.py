@@ -4,6 +4,9 @@ from app.models.access import ApiKey, AuditEvent, IdempotencyRecord, SigningKey,
 from app.models.activity import ActivityYear, CoverageYear
 from app.models.base import Base
 from app.models.directory import Account, Application, ApplicationEntry, CatalogEntry, History, Person, VendorUser
+from app.models.entries import EntryUser, EntryYear
+from app.models.events import Event, Notification, NotificationEmail, NotificationRecipient
+from app.models.fields import CustomField
 from app.models.instance import (
     Credential,
     Instance,
@@ -14,6 +17,7 @@ from app.models.instance import (
     VendorBudget,
     VendorToken,
 )
+from app.models.plan import Plan, PlanChange, PlanPage
 
 __all__ = [
     "Account",
@@ -26,10 +30,20 @@ __all__ = [
     "CatalogEntry",
     "CoverageYear",
     "Credential",
+    "CustomField",
+    "EntryUser",
+    "EntryYear",
+    "Event",
     "History",
     "IdempotencyRecord",
     "Instance",
+    "Notification",
+    "NotificationEmail",
+    "NotificationRecipient",
     "Person",
+    "Plan",
+    "PlanChange",
+    "PlanPage",
     "SigningKey",
     "Sync",
     "SyncError",

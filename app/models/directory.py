@@ -79,7 +79,11 @@ class VendorUser(Dated, Base):
 
 
 class CatalogEntry(Identified, Dated, Base):
-    """A well-known application, to which detected and integrated applications are tied."""
+    """A well-known application, to which detected and integrated applications are tied.
+
+    domains       where it is at home (`slack.com`), lower case.
+    definitions   the keys that Okta's integration network gives it.
+    """
 
     __tablename__ = "catalog"
 
@@ -87,13 +91,17 @@ class CatalogEntry(Identified, Dated, Base):
     name: Mapped[str]
     vendor: Mapped[str | None]
     category: Mapped[str | None]
+    domains: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+    definitions: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
 
 
 class Application(Identified, Dated, Base):
     """A SaaS application of one instance.
 
     key    what makes it one record within the instance: '' for the integrated one, `entry:<vendor id>` or
-           `definition:<key>` for a detected one, as `sync.detection` says.
+           `definition:<key>` for a detected one, as `sync.detection` says; `split:<vendor id>` for one that a
+           person split off.
+    named, catalog_chosen   whether a person said the name or the catalogue entry; syncs leave those alone.
     """
 
     __tablename__ = "applications"
@@ -110,6 +118,8 @@ class Application(Identified, Dated, Base):
     owner: Mapped[str | None]
     category: Mapped[str | None]
     uploaded_by: Mapped[str | None]
+    named: Mapped[bool] = mapped_column(server_default=text("false"))
+    catalog_chosen: Mapped[bool] = mapped_column(server_default=text("false"))
 
     __table_args__ = (
         CheckConstraint("kind IN ('integrated', 'detected')", name="kind"),
@@ -120,7 +130,12 @@ class Application(Identified, Dated, Base):
 
 
 class ApplicationEntry(Base):
-    """One entry that a sign-on provider lists, and the application whose seats it holds."""
+    """One entry that a sign-on provider lists, and the application whose seats it holds.
+
+    placed       whether a person put it there, by a split or a merge; syncs leave it there.
+    bypass_kind  the vendor's word for a way of signing on that does not need the provider, else null.
+    domain       host of the application where the vendor tells it.
+    """
 
     __tablename__ = "application_entries"
 
@@ -134,6 +149,9 @@ class ApplicationEntry(Base):
     groups: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
     groups_match: Mapped[str] = mapped_column(server_default="any")
     listed: Mapped[bool] = mapped_column(server_default=text("true"))
+    placed: Mapped[bool] = mapped_column(server_default=text("false"))
+    bypass_kind: Mapped[str | None]
+    domain: Mapped[str | None]
 
 
 class Account(Identified, Dated, Base):
@@ -142,6 +160,7 @@ class Account(Identified, Dated, Base):
     last_seen_at     null while the seat stands: then it was seen at the instance's latest complete read.
     deactivated_at   when it went from active to inactive, null while active.
     sync_id          the sync that changed it last.
+    bypass_evidence  why the sign-on provider may be bypassed, list of `{"kind", "detail"}`; null where nothing says so.
     """
 
     __tablename__ = "accounts"
@@ -166,6 +185,7 @@ class Account(Identified, Dated, Base):
     deactivated_at: Mapped[datetime | None]
     absences: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
     sync_id: Mapped[UUID | None]
+    bypass_evidence: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB(none_as_null=True))
 
     __table_args__ = (
         CheckConstraint("seat IN ('assigned', 'entitled', 'unknown', 'none')", name="seat"),
@@ -177,6 +197,7 @@ class Account(Identified, Dated, Base):
         Index("ix_accounts_username", text('lower(username) COLLATE "C"')),
         Index(None, "application_id", "id"),
         Index(None, "role", "id", postgresql_where=text("role IS NOT NULL")),
+        Index("ix_accounts_bypass", "id", postgresql_where=text("bypass_evidence IS NOT NULL")),
     )
 
 
@@ -184,6 +205,7 @@ class History(Base):
     """One change to a record of the books: who, when, by which sync, and the fields that changed.
 
     before, after   only the fields that differ; a creation has null before and the main fields after.
+    joined_from      the account whose history it was before it was joined into this one.
     """
 
     __tablename__ = "history"
@@ -198,6 +220,7 @@ class History(Base):
     after: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     instance_id: Mapped[UUID | None]
     sync_id: Mapped[UUID | None]
+    joined_from: Mapped[UUID | None]
     actor: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
 
     __table_args__ = (

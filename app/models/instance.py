@@ -70,6 +70,8 @@ class Instance(Identified, Dated, Base):
     activity_cursor   where the next read of a polling log begins.
     covered_until     time of the latest complete read of activity.
     users_read_at     time of the latest complete read of users.
+    skipped_fires     fires that came while a sync ran; the next one that is answered stands for them.
+    leaving           its accounts count nowhere any more, and their rows are being removed.
     """
 
     __tablename__ = "instances"
@@ -96,10 +98,13 @@ class Instance(Identified, Dated, Base):
     activity_cursor: Mapped[str | None]
     covered_until: Mapped[datetime | None]
     users_read_at: Mapped[datetime | None]
+    skipped_fires: Mapped[int] = mapped_column(server_default=text("0"))
+    leaving: Mapped[bool] = mapped_column(server_default=text("false"))
 
     __table_args__ = (
         CheckConstraint("status IN ('draft', 'live', 'inactive', 'deleting')", name="status"),
         Index("ix_instances_due", "next_sync_at", postgresql_where=text("status = 'live'")),
+        Index("ix_instances_leaving", "id", postgresql_where=text("leaving")),
     )
 
 
@@ -121,6 +126,7 @@ class Sync(Identified, Dated, Base):
     waiting: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     vendor_calls: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     throttled_seconds: Mapped[float] = mapped_column(server_default=text("0"))
+    held_plan_id: Mapped[UUID | None]
     created_by: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     fence: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     lease_until: Mapped[datetime | None]

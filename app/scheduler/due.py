@@ -2,57 +2,52 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 import structlog
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import delete, func, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import now
-from app.core.errors import Conflict
 from app.core.queue import enqueue
 from app.models import IdempotencyRecord, Instance, Sync, Tick
-from app.sync.requests import SYNC_JOB, UNFINISHED, job_key, request_sync
+from app.plans import adopt_plans
+from app.scheduler.fires import answer_fires
+from app.sync.removal import REMOVAL_JOB, removal_key
+from app.sync.requests import SYNC_JOB, UNFINISHED, job_key
 from app.sync.runtime import Runtime
-from app.sync.schedule import next_fire
 
 log = structlog.get_logger()
 
+Step = Callable[[Runtime], Awaitable[None]]
+
 BATCH = 100
+# Answered in one transaction: few, so that the first of many due at one moment start soon, and processes share them.
+FIRES = 20
 KEPT_ANSWERS = timedelta(hours=24)
 FORGOTTEN_TICKS = timedelta(hours=1)
+# Longer than anybody looks for what became of a job; the queue itself never forgets.
+FORGOTTEN_JOBS = timedelta(hours=24)
 
 
 async def tick(runtime: Runtime) -> None:
-    """Say that this process is alive, then enqueue what is due."""
+    """Say that this process is alive, then take each step; one that fails keeps no other from its turn."""
     await _say_alive(runtime)
-    async with runtime.database.session() as session:
-        await start_due_syncs(session, now())
-    async with runtime.database.session() as session:
-        await adopt_orphans(session, runtime.settings.lease_s)
-
-
-async def start_due_syncs(session: AsyncSession, at: datetime) -> None:
-    """Ask for a sync of each live instance whose turn has come, and set its next turn, in one transaction.
-
-    A turn that comes while a sync of the instance runs is passed over.
-    """
-    due = await session.scalars(
-        select(Instance)
-        .where(Instance.status == "live", Instance.next_sync_at <= at)
-        .order_by(Instance.next_sync_at)
-        .limit(BATCH)
-        .with_for_update(skip_locked=True)
-    )
-    for instance in due.all():
-        fire = instance.next_sync_at
-        instance.next_sync_at = next_fire(instance.schedule, instance.id, at) if instance.schedule else None
+    for step in STEPS:
         try:
-            async with session.begin_nested():
-                await request_sync(session, instance, trigger="schedule", scheduled_for=fire)
-        except Conflict as running:
-            log.info("due.skipped", instance_id=str(instance.id), **running.extensions)
+            await step(runtime)
+        except Exception as error:  # noqa: BLE001  whatever it was, the next step and the next tick come
+            log.warning("tick.failed", step=step.__name__, error=type(error).__name__, detail=str(error)[:200])
+
+
+async def start_due_syncs(runtime: Runtime) -> None:
+    """Answer each fire that has come, batch by batch, in transactions of their own."""
+    whole = True
+    while whole:
+        async with runtime.database.session() as session:
+            whole = await answer_fires(session, now(), FIRES) == FIRES
 
 
 async def adopt_orphans(session: AsyncSession, lease_s: float) -> None:
@@ -67,17 +62,43 @@ async def adopt_orphans(session: AsyncSession, lease_s: float) -> None:
             Sync.status.in_(UNFINISHED),
             or_(Sync.lease_until < func.now(), Sync.lease_until.is_(None) & (Sync.updated_at < func.now() - grace)),
         )
+        .order_by(Sync.lease_until.nulls_last(), Sync.updated_at)
         .limit(BATCH)
     )
     for sync_id in abandoned.all():
         await enqueue(session, SYNC_JOB, {"sync_id": str(sync_id)}, key=job_key(sync_id))
 
 
+async def adopt_syncs(runtime: Runtime) -> None:
+    async with runtime.database.session() as session:
+        await adopt_orphans(session, runtime.settings.lease_s)
+
+
+async def adopt_removals(runtime: Runtime) -> None:
+    """Give every removal that is not at its end a job, unless it has one."""
+    async with runtime.database.session() as session:
+        leaving = await session.scalars(select(Instance.id).where(Instance.leaving).limit(BATCH))
+        for instance_id in leaving.all():
+            await enqueue(session, REMOVAL_JOB, {"instance_id": str(instance_id)}, key=removal_key(instance_id))
+
+
+# What each tick does, in this order.
+STEPS: tuple[Step, ...] = (
+    start_due_syncs,
+    adopt_syncs,
+    adopt_removals,
+    adopt_plans,
+)
+
+
 async def tidy(runtime: Runtime) -> None:
-    """Remove what has served its time: kept answers of POSTs, ticks of processes that are gone."""
+    """Remove what has served its time: kept answers of POSTs, ticks of processes that are gone, the queue's log."""
     async with runtime.database.session() as session:
         await session.execute(delete(IdempotencyRecord).where(IdempotencyRecord.created_at < now() - KEPT_ANSWERS))
         await session.execute(delete(Tick).where(Tick.at < func.now() - FORGOTTEN_TICKS))
+        await session.execute(
+            text("DELETE FROM pgqueuer_log WHERE created < now() - CAST(:age AS interval)"), {"age": FORGOTTEN_JOBS}
+        )
 
 
 async def _say_alive(runtime: Runtime) -> None:

@@ -9,20 +9,27 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from app.core.clock import now
-from app.scheduler import due
+from app.scheduler import due, messages
 from app.sync.runtime import Runtime
 
 log = structlog.get_logger()
 
-TICK_S = 2
-TIDY_S = 3600
+Turn = Callable[[Runtime], Awaitable[None]]
+
+# What takes its turn by itself, and every how many seconds. What is slow (a mail server) has a line of its own here;
+# what is quick and due at each tick is a step of `due.STEPS`.
+TURNS: tuple[tuple[Turn, float], ...] = (
+    (due.tick, 2),
+    (due.tidy, 3600),
+    *messages.TURNS,
+)
 
 
 @asynccontextmanager
 async def ticking(runtime: Runtime) -> AsyncIterator[None]:
     """Tick for the time of the block; the first tick comes at once."""
     scheduler = AsyncIOScheduler(timezone="UTC")
-    for job, seconds in ((due.tick, TICK_S), (due.tidy, TIDY_S)):
+    for job, seconds in TURNS:
         scheduler.add_job(
             _surviving(job),
             "interval",
@@ -35,12 +42,13 @@ async def ticking(runtime: Runtime) -> AsyncIterator[None]:
         )
     scheduler.start()
     try:
-        yield
+        async with messages.posting(runtime):
+            yield
     finally:
         scheduler.shutdown(wait=False)
 
 
-def _surviving(job: Callable[[Runtime], Awaitable[None]]) -> Callable[[Runtime], Awaitable[None]]:
+def _surviving(job: Turn) -> Turn:
     """A tick that fails is told once and followed by the next one."""
 
     async def run(runtime: Runtime) -> None:

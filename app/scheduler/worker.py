@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from uuid import UUID
 
 import msgspec
 import structlog
@@ -15,8 +14,8 @@ from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 from pgqueuer.errors import RetryRequested
 from pgqueuer.models import Job
 
+from app.scheduler.jobs import JOBS, Handler
 from app.sync.requests import SYNC_JOB
-from app.sync.run import run_sync
 from app.sync.runtime import Runtime
 
 log = structlog.get_logger()
@@ -25,6 +24,8 @@ log = structlog.get_logger()
 HEARTBEAT_TIMEOUT = timedelta(seconds=6)
 POLL = timedelta(seconds=2)
 BATCH = 2
+# Slots for all other jobs together, beside those of syncs, so that long syncs keep nothing else waiting.
+OTHER_JOBS = 8
 PAUSE_AFTER_FAULT_S = 1.0
 
 
@@ -32,19 +33,22 @@ PAUSE_AFTER_FAULT_S = 1.0
 async def working(runtime: Runtime) -> AsyncIterator[None]:
     """Take and run jobs for the time of the block; at its end runs stop at their last checkpoint."""
     stopping = asyncio.Event()
-    task = asyncio.create_task(_work(runtime, stopping))
+    syncs = {name: handle for name, handle in JOBS.items() if name == SYNC_JOB}
+    others = {name: handle for name, handle in JOBS.items() if name != SYNC_JOB}
+    lanes = ((syncs, runtime.settings.sync_concurrency), (others, OTHER_JOBS))
+    tasks = [asyncio.create_task(_work(runtime, jobs, slots, stopping)) for jobs, slots in lanes]
     try:
         yield
     finally:
         stopping.set()
-        await task
+        await asyncio.gather(*tasks)
 
 
-async def _work(runtime: Runtime, stopping: asyncio.Event) -> None:
+async def _work(runtime: Runtime, jobs: Mapping[str, Handler], slots: int, stopping: asyncio.Event) -> None:
     """Keep a queue manager running; when the database goes away, come back with it."""
     while not stopping.is_set():
         try:
-            await _manage(runtime, stopping)
+            await _manage(runtime, jobs, slots, stopping)
         except Exception as error:  # noqa: BLE001  whatever it was, the next turn comes
             log.warning("worker.interrupted", error=type(error).__name__)
             await _pause(stopping)
@@ -58,11 +62,12 @@ async def _pause(stopping: asyncio.Event) -> None:
         return
 
 
-async def _manage(runtime: Runtime, stopping: asyncio.Event) -> None:
+async def _manage(runtime: Runtime, jobs: Mapping[str, Handler], slots: int, stopping: asyncio.Event) -> None:
     connection = await runtime.database.connect()
     try:
         manager = QueueManager(Queries(AsyncpgDriver(connection)))
-        _register(manager, runtime, stopping)
+        for name, handle in jobs.items():
+            manager.entrypoint(name)(_work_with(handle, runtime, stopping))
 
         async def shut_down() -> None:
             await stopping.wait()
@@ -72,8 +77,8 @@ async def _manage(runtime: Runtime, stopping: asyncio.Event) -> None:
         try:
             await manager.run(
                 dequeue_timeout=POLL,
-                batch_size=BATCH,
-                max_concurrent_tasks=max(runtime.settings.sync_concurrency, 2 * BATCH),
+                batch_size=min(BATCH, max(1, slots // 2)),
+                max_concurrent_tasks=max(slots, 2),
                 heartbeat_timeout=HEARTBEAT_TIMEOUT,
                 shutdown_on_listener_failure=True,
             )
@@ -83,10 +88,10 @@ async def _manage(runtime: Runtime, stopping: asyncio.Event) -> None:
         await connection.close()
 
 
-def _register(manager: QueueManager, runtime: Runtime, stopping: asyncio.Event) -> None:
-    @manager.entrypoint(SYNC_JOB)
-    async def sync(job: Job) -> None:
-        sync_id = UUID(msgspec.json.decode(job.payload or b"{}")["sync_id"])
-        again = await run_sync(runtime, sync_id, stopping)
+def _work_with(handle: Handler, runtime: Runtime, stopping: asyncio.Event) -> Callable[[Job], Awaitable[None]]:
+    async def work(job: Job) -> None:
+        again = await handle(runtime, msgspec.json.decode(job.payload or b"{}"), stopping)
         if again is not None:
             raise RetryRequested(timedelta(seconds=again.in_s), reason="not settled yet")
+
+    return work

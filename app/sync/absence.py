@@ -1,15 +1,20 @@
 """Judging absence, once the whole read is known: who is gone, whose seat is gone, and whether to believe it.
 
-Only complete reads get here. More deactivations than the instance allows are held: nothing is taken away, and the sync
-says how many it would have been.
+Only complete reads get here. More deactivations than the instance allows, or a list that is suddenly empty, are held:
+nothing is taken away until a person has seen the names.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
 
 from app.core.database import Connection
 from app.sync.scope import RunScope
+
+HeldReason = Literal["limit", "zero_rows"]
 
 # Up to this many are not held by the limit, unless they leave nobody: 20 % of four seats would hold each leaver.
 ALWAYS_ALLOWED = 3
@@ -74,7 +79,7 @@ _TAKE = """
         UPDATE accounts a SET seat = l.new_seat, status = 'inactive', sync_id = $2, updated_at = now(),
             deactivated_at = CASE WHEN a.status = 'active' THEN now() ELSE a.deactivated_at END,
             last_seen_at = CASE
-                WHEN l.new_seat = 'none' AND a.seat <> 'none' THEN coalesce(i.users_read_at, a.created_at)
+                WHEN l.new_seat = 'none' AND a.seat <> 'none' THEN coalesce($3, i.users_read_at, a.created_at)
                 ELSE a.last_seen_at
             END
         FROM lost l, instances i WHERE a.id = l.id AND i.id = $1
@@ -97,10 +102,28 @@ _UNLIST_USERS = """
     WHERE instance_id = $1 AND listed AND absences >= $2
 """
 
-_UNLIST_ENTRIES = """
-    UPDATE application_entries e SET listed = false
+_GONE_ENTRIES = """
+    SELECT e.vendor_id FROM application_entries e
     WHERE e.instance_id = $1 AND e.listed
       AND NOT EXISTS (SELECT 1 FROM sync_seen s WHERE s.read_id = $2 AND s.vendor_id = e.vendor_id)
+"""
+
+_UNLIST_ENTRIES = "UPDATE application_entries SET listed = false WHERE instance_id = $1 AND vendor_id = ANY($2)"
+
+# Nothing of a kind was listed, although there was some: no application, or nobody in applications that still are.
+_SUDDENLY_EMPTY = """
+    SELECT NOT EXISTS (SELECT 1 FROM sync_seen WHERE read_id = $3)
+            AND EXISTS (SELECT 1 FROM application_entries WHERE instance_id = $1 AND listed)
+        OR NOT EXISTS (
+                SELECT 1 FROM sync_reads r JOIN sync_seen s ON s.read_id = r.id
+                WHERE r.sync_id = $2 AND r.stream = 'assignments'
+            )
+            AND EXISTS (
+                SELECT 1 FROM accounts a JOIN application_entries e ON e.application_id = a.application_id
+                JOIN sync_seen s ON s.read_id = $3 AND s.vendor_id = e.vendor_id
+                WHERE a.instance_id = $1 AND a.seat <> 'none' AND e.instance_id = $1
+                  AND e.access IN ('assigned', 'groups')
+            )
 """
 
 _CLOSE_APPLICATIONS = """
@@ -120,10 +143,15 @@ _CLOSE_APPLICATIONS = """
 
 @dataclass(frozen=True, slots=True)
 class AbsenceCounts:
+    """What was taken away; or how many accounts are held, and why. What is held stands in `stage_lost` until the
+    transaction ends.
+    """
+
     accounts_deactivated: int = 0
     accounts_updated: int = 0
     applications_deactivated: int = 0
     held: int = 0
+    reason: HeldReason | None = None
 
 
 async def judge_absence(
@@ -144,12 +172,32 @@ async def judge_absence(
     active = await connection.fetchval(
         "SELECT count(*) FROM accounts WHERE instance_id = $1 AND status = 'active'", scope.instance_id
     )
-    if is_held(losing, active, scope.deactivation_limit_percent) or (not anybody and active):
-        return AbsenceCounts(held=losing)
-    row = await connection.fetchrow(_TAKE, scope.instance_id, scope.sync_id)
+    empty = bool(not anybody and active)
+    if applications_read is not None and not empty:
+        ids = (scope.instance_id, scope.sync_id, applications_read)
+        empty = bool(await connection.fetchval(_SUDDENLY_EMPTY, *ids))
+    reason = _reason(scope, empty=empty, losing=losing, active=active)
+    if reason is not None:
+        return AbsenceCounts(held=losing, reason=reason)
+    return await take_away(connection, scope, await gone_entries(connection, scope, applications_read))
+
+
+async def gone_entries(connection: Connection, scope: RunScope, applications_read: int | None) -> list[str]:
+    """The vendor's ids of entries that were listed and that the read has not shown."""
+    return [row["vendor_id"] for row in await connection.fetch(_GONE_ENTRIES, scope.instance_id, applications_read)]
+
+
+async def take_away(
+    connection: Connection, scope: RunScope, gone: Sequence[str], *, seen_until: datetime | None = None
+) -> AbsenceCounts:
+    """Take from the books what `stage_lost` says, users who were absent long enough, and the entries that are gone.
+
+    seen_until   the latest read that still showed the seats; None for the instance's latest complete read.
+    """
+    row = await connection.fetchrow(_TAKE, scope.instance_id, scope.sync_id, seen_until)
     deactivated, updated = (row["deactivated"], row["updated"]) if row else (0, 0)
     await connection.execute(_UNLIST_USERS, scope.instance_id, scope.absence_scans)
-    await connection.execute(_UNLIST_ENTRIES, scope.instance_id, applications_read)
+    await connection.execute(_UNLIST_ENTRIES, scope.instance_id, gone)
     closed = await connection.fetchval(_CLOSE_APPLICATIONS, scope.instance_id, scope.sync_id)
     return AbsenceCounts(deactivated, updated, closed)
 
@@ -170,10 +218,19 @@ async def judge_absence_of_users(
         scope.absence_scans,
     )
     losing, listed = (row["losing"], row["listed"]) if row else (0, 0)
-    if is_held(losing, listed, scope.deactivation_limit_percent) or (not anybody and listed):
-        return AbsenceCounts(held=losing)
+    reason = _reason(scope, empty=bool(not anybody and listed), losing=losing, active=listed)
+    if reason is not None:
+        return AbsenceCounts(held=losing, reason=reason)
     await connection.execute(_UNLIST_USERS, scope.instance_id, scope.absence_scans)
     return AbsenceCounts()
+
+
+def _reason(scope: RunScope, *, empty: bool, losing: int, active: int) -> HeldReason | None:
+    if scope.confirmed:
+        return None
+    if empty:
+        return "zero_rows"
+    return "limit" if is_held(losing, active, scope.deactivation_limit_percent) else None
 
 
 def is_held(losing: int, active: int, limit_percent: int) -> bool:

@@ -5,9 +5,11 @@ A day is a member of a set, so the same use applied twice changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -16,8 +18,10 @@ from app.connectors.contract import Use
 from app.core.database import Connection
 from app.models.activity import DAYS_OF_YEAR
 from app.sync.apply_seats import SeatCounts, apply_seats
+from app.sync.entries import note_days
 from app.sync.scope import RunScope
 
+Of = TypeVar("Of")
 USE_COLUMNS = ("application_id", "vendor_id", "year", "days", "last_at")
 _BYTES = (DAYS_OF_YEAR + 7) // 8
 _PADDING = _BYTES * 8 - DAYS_OF_YEAR
@@ -29,9 +33,14 @@ _STAGE_SEATS = """
     SELECT DISTINCT t.application_id, t.vendor_id,
         CASE p.access WHEN 'open' THEN 'entitled' WHEN 'admins' THEN 'unknown' ELSE 'none' END
     FROM stage_uses t
-    JOIN applications p ON p.id = t.application_id
-    JOIN vendor_users u ON u.instance_id = $1 AND u.vendor_id = t.vendor_id
-    LEFT JOIN accounts a ON a.application_id = t.application_id AND a.vendor_id = t.vendor_id
+    CROSS JOIN LATERAL (SELECT o.access FROM applications o WHERE o.id = t.application_id OFFSET 0) p
+    CROSS JOIN LATERAL (
+        SELECT v.listed FROM vendor_users v WHERE v.instance_id = $1 AND v.vendor_id = t.vendor_id OFFSET 0
+    ) u
+    LEFT JOIN LATERAL (
+        SELECT b.id, b.seat FROM accounts b
+        WHERE b.application_id = t.application_id AND b.vendor_id = t.vendor_id OFFSET 0
+    ) a ON true
     WHERE a.id IS NULL OR (a.seat = 'none' AND p.access IN ('open', 'admins') AND u.listed)
 """
 
@@ -39,9 +48,14 @@ _MERGE = """
     WITH fresh AS MATERIALIZED (
         SELECT t.application_id, a.id AS account_id, t.year, t.days, t.last_at, y.days AS known
         FROM stage_uses t
-        JOIN accounts a ON a.application_id = t.application_id AND a.vendor_id = t.vendor_id
-        LEFT JOIN activity_years y
-            ON y.application_id = t.application_id AND y.account_id = a.id AND y.year = t.year
+        CROSS JOIN LATERAL (
+            SELECT b.id FROM accounts b
+            WHERE b.application_id = t.application_id AND b.vendor_id = t.vendor_id OFFSET 0
+        ) a
+        LEFT JOIN LATERAL (
+            SELECT z.days FROM activity_years z
+            WHERE z.application_id = t.application_id AND z.account_id = a.id AND z.year = t.year OFFSET 0
+        ) y ON true
     ), merged AS (
         INSERT INTO activity_years (application_id, account_id, year, last_day, days)
         SELECT application_id, account_id, year, (last_at AT TIME ZONE 'UTC')::date, days
@@ -61,7 +75,9 @@ _MERGE = """
 
 _STRANGERS = """
     SELECT t.vendor_id, sum(bit_count(t.days))::bigint AS days FROM stage_uses t
-    WHERE NOT EXISTS (SELECT 1 FROM vendor_users u WHERE u.instance_id = $1 AND u.vendor_id = t.vendor_id)
+    WHERE NOT EXISTS (
+        SELECT 1 FROM vendor_users u WHERE u.instance_id = $1 AND u.vendor_id = t.vendor_id OFFSET 0
+    )
     GROUP BY t.vendor_id
 """
 
@@ -77,7 +93,7 @@ class ActivityCounts:
 
 
 async def apply_uses(
-    connection: Connection, scope: RunScope, uses: Iterable[Use], applications: Mapping[str, UUID]
+    connection: Connection, scope: RunScope, uses: Sequence[Use], applications: Mapping[str, UUID]
 ) -> ActivityCounts:
     """Merge one page of uses, in the caller's transaction.
 
@@ -88,16 +104,22 @@ async def apply_uses(
     await connection.execute(_STAGE_SEATS, scope.instance_id)
     seats = await apply_seats(connection, scope)
     row = await connection.fetchrow(_MERGE)
+    await note_days(connection, scope.instance_id, fold(*_of_shared_applications(uses, applications)))
     read, created = (row["read"], row["created"]) if row else (0, 0)
     return ActivityCounts(read, created, strangers, seats)
 
 
-def fold(
-    uses: Iterable[Use], applications: Mapping[str, UUID]
-) -> list[tuple[UUID, str, int, asyncpg.BitString, datetime]]:
-    """One row for each application, user and year: the days as bits, and the latest moment."""
-    bits: dict[tuple[UUID, str, int], int] = {}
-    latest: dict[tuple[UUID, str, int], datetime] = {}
+def _of_shared_applications(uses: Iterable[Use], applications: Mapping[str, UUID]) -> tuple[list[Use], dict[str, str]]:
+    """The uses of entries that share their application with others, to be folded by entry."""
+    entries = Counter(applications.values())
+    shared = {entry: entry for entry, application in applications.items() if entries[application] > 1}
+    return [use for use in uses if use.application_id in shared], shared
+
+
+def fold(uses: Iterable[Use], applications: Mapping[str, Of]) -> list[tuple[Of, str, int, asyncpg.BitString, datetime]]:
+    """One row for each application (or entry), user and year: the days as bits, and the latest moment."""
+    bits: dict[tuple[Of, str, int], int] = {}
+    latest: dict[tuple[Of, str, int], datetime] = {}
     for use in uses:
         at = use.at.astimezone(UTC)
         key = (applications[use.application_id], use.user_id, at.year)

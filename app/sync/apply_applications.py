@@ -8,9 +8,11 @@ from uuid import UUID
 
 from app.connectors.contract import Application
 from app.core.database import Connection
+from app.sync.entries import remember_only_entries
 from app.sync.scope import RunScope
 
-ENTRY_COLUMNS = ("vendor_id", "key", "name", "definition", "active", "access", "groups", "groups_match")
+ENTRY_COLUMNS = ("vendor_id", "key", "name", "definition", "active", "access", "groups", "groups_match",
+                 "bypass_kind", "domain")  # fmt: skip
 
 _ENSURE_INTEGRATED = """
     WITH added AS (
@@ -31,22 +33,38 @@ _PLACE = """
     UPDATE stage_entries s SET key = p.key
     FROM application_entries e JOIN applications p ON p.id = e.application_id
     WHERE e.instance_id = $1 AND e.vendor_id = s.vendor_id
-      AND split_part(p.key, ':', 1) = split_part(s.key, ':', 1)
+      AND (e.placed OR split_part(p.key, ':', 1) = split_part(s.key, ':', 1))
 """
 
+# An application is what all its entries say, also those of other pages. One of a definition is called as the catalogue
+# knows the definition, else by the definition itself, if that is more than the entry's id.
 _WANTED = """
-    SELECT key, min(name) AS name, CASE WHEN count(*) = 1 THEN min(vendor_id) END AS vendor_id,
-        CASE WHEN bool_or(active) THEN 'active' ELSE 'inactive' END AS status, min(access) AS access
-    FROM stage_entries GROUP BY key
+    SELECT m.key,
+        coalesce(min(c.name) FILTER (WHERE m.key LIKE 'definition:%'),
+            min(m.definition) FILTER (WHERE m.key LIKE 'definition:%' AND m.definition <> m.vendor_id),
+            min(m.name)) AS name,
+        CASE WHEN count(DISTINCT m.vendor_id) = 1 THEN min(m.vendor_id) END AS vendor_id,
+        CASE WHEN bool_or(m.active) THEN 'active' ELSE 'inactive' END AS status, min(m.access) AS access
+    FROM (
+        SELECT key, name, vendor_id, definition, active, access FROM stage_entries
+        UNION ALL
+        SELECT p.key, e.label, e.vendor_id, e.definition, e.active, e.access
+        FROM application_entries e JOIN applications p ON p.id = e.application_id
+        WHERE p.instance_id = $1 AND e.listed AND p.key IN (SELECT key FROM stage_entries)
+          AND NOT EXISTS (SELECT 1 FROM stage_entries s WHERE s.vendor_id = e.vendor_id)
+    ) m
+    LEFT JOIN catalog c ON m.definition = ANY(c.definitions)
+    GROUP BY m.key
 """
 
 _UPDATE = f"""
     WITH wanted AS ({_WANTED}), changed AS (
-        SELECT p.id, w.name, w.vendor_id, w.status, w.access, p.status AS old_status,
+        SELECT p.id, CASE WHEN p.named THEN p.name ELSE w.name END AS name, w.vendor_id, w.status, w.access,
+            p.status AS old_status,
             jsonb_build_object('name', p.name, 'vendor_id', p.vendor_id, 'status', p.status, 'access', p.access) AS old
         FROM wanted w JOIN applications p ON p.instance_id = $1 AND p.key = w.key
         WHERE (p.name, p.vendor_id, p.status, p.access, p.listed)
-            IS DISTINCT FROM (w.name, w.vendor_id, w.status, w.access, true)
+            IS DISTINCT FROM (CASE WHEN p.named THEN p.name ELSE w.name END, w.vendor_id, w.status, w.access, true)
     ), done AS (
         UPDATE applications p SET name = c.name, vendor_id = c.vendor_id, status = c.status, access = c.access,
             listed = true, updated_at = now()
@@ -80,17 +98,21 @@ _ADD = f"""
 
 _SAVE_ENTRIES = """
     INSERT INTO application_entries (instance_id, vendor_id, application_id, label, definition, active, access, groups,
-        groups_match)
-    SELECT $1, s.vendor_id, p.id, s.name, s.definition, s.active, s.access, s.groups, s.groups_match
+        groups_match, bypass_kind, domain)
+    SELECT $1, s.vendor_id, p.id, s.name, s.definition, s.active, s.access, s.groups, s.groups_match, s.bypass_kind,
+        s.domain
     FROM stage_entries s JOIN applications p ON p.instance_id = $1 AND p.key = s.key
     LEFT JOIN application_entries e ON e.instance_id = $1 AND e.vendor_id = s.vendor_id
     WHERE e.vendor_id IS NULL OR NOT e.listed
-       OR (e.application_id, e.label, e.definition, e.active, e.access, e.groups, e.groups_match)
-        IS DISTINCT FROM (p.id, s.name, s.definition, s.active, s.access, s.groups, s.groups_match)
+       OR (e.application_id, e.label, e.definition, e.active, e.access, e.groups, e.groups_match, e.bypass_kind,
+           e.domain)
+        IS DISTINCT FROM (p.id, s.name, s.definition, s.active, s.access, s.groups, s.groups_match, s.bypass_kind,
+           s.domain)
     ON CONFLICT (instance_id, vendor_id) DO UPDATE SET
         application_id = excluded.application_id, label = excluded.label, definition = excluded.definition,
         active = excluded.active, access = excluded.access, groups = excluded.groups,
-        groups_match = excluded.groups_match, listed = true
+        groups_match = excluded.groups_match, bypass_kind = excluded.bypass_kind, domain = excluded.domain,
+        listed = true
 """
 
 _NOTE_SEEN = """
@@ -122,8 +144,8 @@ async def apply_applications(
 ) -> ApplicationCounts:
     """Merge one page of entries, in the caller's transaction.
 
-    With detection `display_name` a definition's entries may come on several pages; the record is named by the first of
-    them in order of name, whatever the page.
+    With detection `display_name` a definition's entries may come on several pages; the record is what all that are
+    known say, whatever the page.
     """
     rows = {
         entry.vendor_id: (
@@ -135,11 +157,14 @@ async def apply_applications(
             entry.access,
             list(entry.groups),
             entry.groups_match,
+            entry.bypass_kind,
+            entry.domain,
         )
         for entry in page
     }
     await connection.copy_records_to_table("stage_entries", records=list(rows.values()), columns=ENTRY_COLUMNS)
     await connection.execute(_PLACE, scope.instance_id)
+    await remember_only_entries(connection, scope.instance_id)
     ids = (scope.instance_id, scope.sync_id)
     changed = {row["action"]: row["number"] for row in await connection.fetch(_UPDATE, *ids)}
     created = await connection.fetchval(_ADD, *ids, scope.owner)

@@ -24,8 +24,13 @@ _UPDATE = f"""
             u.vendor_status, u.metadata, u.fields, coalesce(t.assigned_at, a.assigned_at) AS assigned_at,
             a.status AS old_status, {_FACTS.format("a", "a", "a")} AS old
         FROM stage_seats t
-        JOIN vendor_users u ON u.instance_id = $1 AND u.vendor_id = t.vendor_id
-        JOIN accounts a ON a.application_id = t.application_id AND a.vendor_id = t.vendor_id
+        CROSS JOIN LATERAL (
+            SELECT v.* FROM vendor_users v WHERE v.instance_id = $1 AND v.vendor_id = t.vendor_id OFFSET 0
+        ) u
+        CROSS JOIN LATERAL (
+            SELECT b.* FROM accounts b
+            WHERE b.application_id = t.application_id AND b.vendor_id = t.vendor_id OFFSET 0
+        ) a
         WHERE (a.person_id, a.username, a.email, a.name, a.role, a.seat, a.vendor_status, a.metadata, a.fields)
             IS DISTINCT FROM
               (u.person_id, u.username, u.email, u.name, u.role, t.seat, u.vendor_status, u.metadata, u.fields)
@@ -57,9 +62,12 @@ _ADD = """
             CASE WHEN t.seat <> 'none' AND u.active AND u.listed THEN 'active' ELSE 'inactive' END,
             u.vendor_status, u.metadata, u.fields, t.assigned_at, $2
         FROM stage_seats t
-        JOIN vendor_users u ON u.instance_id = $1 AND u.vendor_id = t.vendor_id
+        CROSS JOIN LATERAL (
+            SELECT v.* FROM vendor_users v WHERE v.instance_id = $1 AND v.vendor_id = t.vendor_id OFFSET 0
+        ) u
         WHERE NOT EXISTS (
-            SELECT 1 FROM accounts a WHERE a.application_id = t.application_id AND a.vendor_id = t.vendor_id
+            SELECT 1 FROM accounts a
+            WHERE a.application_id = t.application_id AND a.vendor_id = t.vendor_id OFFSET 0
         )
         RETURNING id, name, email, username, application_id, seat, status
     ), logged AS (
@@ -72,14 +80,22 @@ _ADD = """
 """
 
 _BACK = """
-    UPDATE accounts a SET last_seen_at = NULL, absences = 0 FROM stage_seats t
-    WHERE a.application_id = t.application_id AND a.vendor_id = t.vendor_id AND t.seat <> 'none'
-      AND (a.last_seen_at IS NOT NULL OR a.absences <> 0)
+    UPDATE accounts a SET last_seen_at = NULL, absences = 0
+    WHERE a.id = ANY (ARRAY(
+        SELECT b.id FROM stage_seats t
+        CROSS JOIN LATERAL (
+            SELECT c.id, c.last_seen_at, c.absences FROM accounts c
+            WHERE c.application_id = t.application_id AND c.vendor_id = t.vendor_id OFFSET 0
+        ) b
+        WHERE t.seat <> 'none' AND (b.last_seen_at IS NOT NULL OR b.absences <> 0)
+    ))
 """
 
 _UNKNOWN = """
     SELECT DISTINCT t.vendor_id FROM stage_seats t
-    WHERE NOT EXISTS (SELECT 1 FROM vendor_users u WHERE u.instance_id = $1 AND u.vendor_id = t.vendor_id)
+    WHERE NOT EXISTS (
+        SELECT 1 FROM vendor_users u WHERE u.instance_id = $1 AND u.vendor_id = t.vendor_id OFFSET 0
+    )
 """
 
 

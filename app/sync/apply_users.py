@@ -8,7 +8,9 @@ from typing import Any
 from uuid import UUID
 
 from app.core.database import Connection
+from app.sync.apply_mapping import keep_once_written, track
 from app.sync.apply_seats import SeatCounts, apply_seats
+from app.sync.mapping import UserMapping
 from app.sync.scope import RunScope
 
 USER_COLUMNS = (
@@ -47,14 +49,16 @@ _MOVE_PEOPLE = """
     WITH moved AS (
         SELECT DISTINCT ON (coalesce(s.email_key, s.anchor)) p.id, p.name, p.email AS old_email, s.email_key, s.anchor
         FROM stage_users s
-        JOIN vendor_users u ON u.instance_id = $1 AND u.vendor_id = s.vendor_id
-        JOIN people p ON p.id = u.person_id
+        CROSS JOIN LATERAL (
+            SELECT u.person_id FROM vendor_users u WHERE u.instance_id = $1 AND u.vendor_id = s.vendor_id OFFSET 0
+        ) u
+        CROSS JOIN LATERAL (SELECT o.* FROM people o WHERE o.id = u.person_id OFFSET 0) p
         WHERE p.email IS DISTINCT FROM s.email_key
-          AND NOT EXISTS (SELECT 1 FROM people o WHERE o.email = s.email_key)
-          AND NOT EXISTS (SELECT 1 FROM people o WHERE s.email_key IS NULL AND o.anchor = s.anchor)
+          AND NOT EXISTS (SELECT 1 FROM people o WHERE o.email = s.email_key OFFSET 0)
+          AND NOT EXISTS (SELECT 1 FROM people o WHERE s.email_key IS NULL AND o.anchor = s.anchor OFFSET 0)
           AND NOT EXISTS (
               SELECT 1 FROM vendor_users v
-              WHERE v.person_id = p.id AND (v.instance_id, v.vendor_id) <> ($1, s.vendor_id)
+              WHERE v.person_id = p.id AND (v.instance_id, v.vendor_id) <> ($1, s.vendor_id) OFFSET 0
           )
         ORDER BY coalesce(s.email_key, s.anchor), s.vendor_id
     ), done AS (
@@ -78,8 +82,8 @@ _ADD_PEOPLE = """
             s.family_name, CASE WHEN s.active THEN 'active' ELSE 'inactive' END, s.person_role, $3, $4, $3,
             s.person_fields, $1, s.vendor_id
         FROM stage_users s
-        WHERE NOT EXISTS (SELECT 1 FROM people p WHERE p.email = s.email_key)
-          AND NOT EXISTS (SELECT 1 FROM people p WHERE s.email_key IS NULL AND p.anchor = s.anchor)
+        WHERE NOT EXISTS (SELECT 1 FROM people p WHERE p.email = s.email_key OFFSET 0)
+          AND NOT EXISTS (SELECT 1 FROM people p WHERE s.email_key IS NULL AND p.anchor = s.anchor OFFSET 0)
         ORDER BY coalesce(s.email_key, s.anchor), s.active DESC, s.vendor_id
         ON CONFLICT DO NOTHING
         RETURNING id, name, email, status
@@ -92,22 +96,26 @@ _ADD_PEOPLE = """
 """
 
 _TIE = """
-    UPDATE stage_users s SET person_id = p.id FROM people p
-    WHERE (s.email_key IS NOT NULL AND p.email = s.email_key)
+    UPDATE stage_users s SET person_id = (SELECT p.id FROM people p WHERE p.email = s.email_key)
+    WHERE s.email_key IS NOT NULL
 """
 _TIE_BY_ANCHOR = """
-    UPDATE stage_users s SET person_id = p.id FROM people p
-    WHERE s.email_key IS NULL AND p.anchor = s.anchor
+    UPDATE stage_users s SET person_id = (SELECT p.id FROM people p WHERE p.anchor = s.anchor)
+    WHERE s.email_key IS NULL
 """
 
 _MARK_UNCHANGED = """
-    UPDATE stage_users s SET changed = false FROM vendor_users u
-    WHERE u.instance_id = $1 AND u.vendor_id = s.vendor_id AND u.listed AND u.absences = 0
-      AND (u.person_id, u.username, u.email, u.name, u.active, u.vendor_status, u.role, u.metadata, u.fields,
-           u.person_username, u.given_name, u.family_name, u.person_fields)
-        IS NOT DISTINCT FROM
-          (s.person_id, s.username, s.email, s.name, s.active, s.vendor_status, s.role, s.metadata, s.fields,
-           s.person_username, s.given_name, s.family_name, s.person_fields)
+    UPDATE stage_users s SET changed = false
+    WHERE EXISTS (
+        SELECT 1 FROM vendor_users u
+        WHERE u.instance_id = $1 AND u.vendor_id = s.vendor_id AND u.listed AND u.absences = 0
+          AND (u.person_id, u.username, u.email, u.name, u.active, u.vendor_status, u.role, u.metadata, u.fields,
+               u.person_username, u.given_name, u.family_name, u.person_fields)
+            IS NOT DISTINCT FROM
+              (s.person_id, s.username, s.email, s.name, s.active, s.vendor_status, s.role, s.metadata, s.fields,
+               s.person_username, s.given_name, s.family_name, s.person_fields)
+        OFFSET 0
+    )
 """
 
 _SAVE_USERS = """
@@ -132,7 +140,8 @@ _UPDATE_PEOPLE = """
             jsonb_build_object('name', p.name, 'username', p.username, 'given_name', p.given_name,
                 'family_name', p.family_name, 'role', p.role, 'owner', p.owner, 'restrict_access', p.restrict_access,
                 'fields', p.fields) AS old
-        FROM stage_users s JOIN people p ON p.id = s.person_id
+        FROM stage_users s
+        CROSS JOIN LATERAL (SELECT o.* FROM people o WHERE o.id = s.person_id OFFSET 0) p
         WHERE ((p.source_instance_id = $1 AND p.source_vendor_id = s.vendor_id) OR p.source_instance_id IS NULL)
           AND (p.name, p.username, p.given_name, p.family_name, p.role, p.owner, p.restrict_access, p.fields)
             IS DISTINCT FROM
@@ -161,7 +170,11 @@ _STAGE_SEATS = """
     SELECT $2, vendor_id, 'assigned' FROM stage_users WHERE person_id IS NOT NULL
     UNION ALL
     SELECT a.application_id, a.vendor_id, a.seat
-    FROM stage_users s JOIN accounts a ON a.instance_id = $1 AND a.vendor_id = s.vendor_id
+    FROM stage_users s
+    CROSS JOIN LATERAL (
+        SELECT a.application_id, a.vendor_id, a.seat FROM accounts a
+        WHERE a.instance_id = $1 AND a.vendor_id = s.vendor_id OFFSET 0
+    ) a
     WHERE s.changed AND a.application_id <> $2
 """
 
@@ -175,12 +188,18 @@ _NOTE_SEEN = """
 
 
 async def apply_users(
-    connection: Connection, scope: RunScope, read_id: int, rows: Sequence[tuple[Any, ...]], integrated: UUID | None
+    connection: Connection,
+    scope: RunScope,
+    read_id: int,
+    rows: Sequence[tuple[Any, ...]],
+    integrated: UUID | None,
+    mapping: UserMapping,
 ) -> UserCounts:
     """Merge one page, in the caller's transaction.
 
     rows         tuples in the order of USER_COLUMNS, one for each vendor_id.
     integrated   the integrated application; None where the instance fills people only.
+    mapping      what the rows were mapped with.
     """
     await connection.copy_records_to_table("stage_users", records=rows, columns=USER_COLUMNS)
     refused = 0
@@ -188,9 +207,13 @@ async def apply_users(
         refused = int((await connection.execute(_LEAVE_OUT_UNKNOWN, scope.instance_id)).split()[-1])
     elif scope.preference == "create_only":
         await connection.execute(_KEEP_KNOWN, scope.instance_id)
+    else:
+        await keep_once_written(connection, scope, mapping)
     ids = (scope.instance_id, scope.sync_id)
     await connection.execute(_MOVE_PEOPLE, *ids)
     created = await connection.fetchval(_ADD_PEOPLE, *ids, scope.owner, scope.restrict_access)
+    if scope.preference != "create_only":
+        await track(connection, scope, mapping)
     await connection.execute(_TIE)
     await connection.execute(_TIE_BY_ANCHOR)
     await connection.execute(_MARK_UNCHANGED, scope.instance_id)

@@ -10,15 +10,16 @@ from app.core.database import Connection
 from app.sync.coverage import after_read
 from app.sync.scope import RunScope
 
-_SETTLE_PEOPLE = """
-    WITH mine AS (
-        SELECT DISTINCT person_id FROM vendor_users WHERE instance_id = $1
-        UNION SELECT id FROM people WHERE source_instance_id = $1
-    ), judged AS (
+# {mine}: whom it is about. The accounts of an instance that is leaving count no more.
+SETTLE_PEOPLE = """
+    WITH mine AS ({mine}), judged AS (
         SELECT p.id, p.name, p.status AS old_status,
-            CASE WHEN EXISTS (SELECT 1 FROM accounts a WHERE a.person_id = p.id AND a.status = 'active')
+            CASE WHEN EXISTS (
+                    SELECT 1 FROM accounts a WHERE a.person_id = p.id AND a.status = 'active'
+                        AND a.instance_id <> ALL (ARRAY(SELECT id FROM instances WHERE leaving))
+                )
                 OR EXISTS (
-                    SELECT 1 FROM vendor_users u JOIN instances i ON i.id = u.instance_id
+                    SELECT 1 FROM vendor_users u JOIN instances i ON i.id = u.instance_id AND NOT i.leaving
                     WHERE u.person_id = p.id AND u.active AND u.listed AND i.sync ->> 'scope' = 'users'
                 )
             THEN 'active' ELSE 'inactive' END AS status
@@ -37,21 +38,18 @@ _SETTLE_PEOPLE = """
         count(*) FILTER (WHERE status = 'inactive') AS deactivated
     FROM done
 """
+_OF_INSTANCE = """
+    SELECT DISTINCT person_id FROM vendor_users WHERE instance_id = $1
+    UNION SELECT id FROM people WHERE source_instance_id = $1
+"""
 
-# Whose source has left, or was another instance's and is gone: the eldest of those who still list them takes over.
-_HAND_ON_PEOPLE = """
-    WITH orphans AS (
-        SELECT p.id FROM people p
-        WHERE (p.source_instance_id = $1 OR p.id IN (SELECT person_id FROM vendor_users WHERE instance_id = $1))
-          AND NOT EXISTS (
-              SELECT 1 FROM vendor_users v
-              WHERE v.instance_id = p.source_instance_id AND v.vendor_id = p.source_vendor_id
-                AND v.person_id = p.id AND v.listed
-          )
-    ), heirs AS (
+# {orphans}: whose source has left: the eldest of those who still list them takes over.
+HAND_ON_PEOPLE = """
+    WITH orphans AS ({orphans}), heirs AS (
         SELECT DISTINCT ON (v.person_id) v.*, i.owner, i.sync ->> 'role' AS person_role,
             coalesce((i.sync ->> 'restrict_access')::boolean, false) AS restricted
-        FROM orphans o JOIN vendor_users v ON v.person_id = o.id AND v.listed JOIN instances i ON i.id = v.instance_id
+        FROM orphans o JOIN vendor_users v ON v.person_id = o.id AND v.listed
+        JOIN instances i ON i.id = v.instance_id AND NOT i.leaving
         ORDER BY v.person_id, v.created_at, v.instance_id, v.vendor_id
     ), done AS (
         UPDATE people p SET name = h.name, username = h.person_username, given_name = h.given_name,
@@ -73,6 +71,18 @@ _HAND_ON_PEOPLE = """
     )
     SELECT count(*) FROM done WHERE old <> new
 """
+_ORPHANS_OF_INSTANCE = """
+    SELECT p.id FROM people p
+    WHERE (p.source_instance_id = $1 OR p.id IN (SELECT person_id FROM vendor_users WHERE instance_id = $1))
+      AND NOT EXISTS (
+          SELECT 1 FROM vendor_users v
+          WHERE v.instance_id = p.source_instance_id AND v.vendor_id = p.source_vendor_id
+            AND v.person_id = p.id AND v.listed
+      )
+"""
+
+_SETTLE_MINE = SETTLE_PEOPLE.format(mine=_OF_INSTANCE)
+_HAND_ON_MINE = HAND_ON_PEOPLE.format(orphans=_ORPHANS_OF_INSTANCE)
 
 _LOST_NOTES = """
     SELECT r.id FROM sync_reads r
@@ -100,12 +110,12 @@ async def forget_notes(connection: Connection, instance_id: UUID) -> None:
 
 async def hand_on_people(connection: Connection, scope: RunScope) -> int:
     """Give people whose source has left the name and fields of another who lists them. Answers how many changed."""
-    return int(await connection.fetchval(_HAND_ON_PEOPLE, scope.instance_id, scope.sync_id))
+    return int(await connection.fetchval(_HAND_ON_MINE, scope.instance_id, scope.sync_id))
 
 
 async def settle_people(connection: Connection, scope: RunScope) -> tuple[int, int]:
     """A person is active while an active account is left. Answers how many were reactivated and deactivated."""
-    row = await connection.fetchrow(_SETTLE_PEOPLE, scope.instance_id, scope.sync_id)
+    row = await connection.fetchrow(_SETTLE_MINE, scope.instance_id, scope.sync_id)
     return (row["reactivated"], row["deactivated"]) if row else (0, 0)
 
 

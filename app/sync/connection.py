@@ -34,10 +34,13 @@ async def connect(
     credential: Credential,
     options: Mapping[str, Any],
     on_event: Callable[[Event], None] | None = None,
+    *,
+    apart: bool = False,
 ) -> AsyncIterator[Connection]:
     """A connection that is closed at the end of the block.
 
     options   the instance's; they win over the credential's own.
+    apart     with tokens of its own, so that the secrets themselves are tried and nobody else's token is touched.
     Raises InvalidOptions where the options or local secrets do not do, before anything is sent.
     """
     settings = runtime.settings
@@ -58,7 +61,7 @@ async def connect(
         client = VendorClient(
             http,
             auth,
-            _token_store(runtime, credential, audience),
+            MemoryTokenStore() if apart else _token_store(runtime, credential, audience),
             SharedBudget(runtime.database, tenant, settings.rate_headroom_percent),
             errors=registry.error_reader(credential.connector),
             quotas=manifest.quotas,

@@ -44,6 +44,15 @@ _SAVE = """
     WHERE id = $1 AND fence = $2 AND status = 'running'
 """
 
+# Beside a page's transaction: what that one counts is not this one's to write, or a snapshot taken before it and
+# written after it would undo its counts.
+_RENEW = """
+    UPDATE syncs SET waiting = $3, vendor_calls = greatest(vendor_calls, $4),
+        throttled_seconds = greatest(throttled_seconds, $5),
+        lease_until = now() + make_interval(secs => $6), updated_at = now()
+    WHERE id = $1 AND fence = $2 AND status = 'running'
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:
@@ -82,8 +91,18 @@ class Lease:
             raise LeaseLost
 
     async def renew(self, snapshot: Snapshot) -> None:
-        async with self.database.pool.acquire() as connection:
-            await self.save(connection, snapshot)
+        """Renew the lease and show what the run waits for, but not its counts. Raises LeaseLost."""
+        tag = await self.database.pool.execute(
+            _RENEW,
+            self.sync_id,
+            self.fence,
+            snapshot.waiting,
+            snapshot.vendor_calls,
+            snapshot.throttled_seconds,
+            self.seconds,
+        )
+        if tag == "UPDATE 0":
+            raise LeaseLost
 
     async def release(self) -> None:
         """Let another worker go on at once (this one is stopping)."""

@@ -6,12 +6,13 @@ empty at the source becomes the row's default, else null.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 from app.connectors.contract import Rejected, User
+from app.sync.field_types import Convert
 from app.sync.sources import Read, decode_raw, needs_raw, reader
 from app.sync.transforms import TRANSFORMS, Transform, UnfitValueError, as_json, as_text, is_empty
 
@@ -50,6 +51,7 @@ class _Step:
     source: str
     read: Read | None
     transform: Transform | None
+    convert: Convert | None
     default: Any
 
 
@@ -60,13 +62,24 @@ class UserMapping:
     tracking     targets fed by the service itself, whose change alone is no change.
     """
 
-    def __init__(self, rows: Sequence[Row], username_format: UsernameFormat = "email") -> None:
+    def __init__(
+        self,
+        rows: Sequence[Row],
+        username_format: UsernameFormat = "email",
+        types: Mapping[str, Convert] | None = None,
+    ) -> None:
+        """`types` are the converters of custom fields, by target (`account.cost_center`)."""
         self.create_only = frozenset(row["target"] for row in rows if row.get("on") == "create_only")
         self.tracking = frozenset(row["target"] for row in rows if row["source"] in TRACKING)
         self._username_format = username_format
         self._needs_raw = any(needs_raw(row["source"]) for row in rows)
-        self._steps = [_step(row) for row in rows]
+        self._steps = [_step(row, (types or {}).get(row["target"])) for row in rows]
         self._as_listed = _is_as_listed(rows)
+
+    def keys(self, targets: Iterable[str]) -> tuple[list[str], list[str]]:
+        """Which members of an account's and of a person's `fields` these targets are."""
+        account, person = _fields(dict.fromkeys(targets))
+        return sorted(account), sorted(person)
 
     def __call__(self, user: User, *, credential: str | None, sync_time: datetime) -> Mapped:
         """Map one user; `credential` is the name of the one in use, `sync_time` the sync's beginning, aware."""
@@ -148,21 +161,26 @@ def _is_as_listed(rows: Sequence[Row]) -> bool:
     return plain and targets - {"role"} == _AS_LISTED
 
 
-def _step(row: Row) -> _Step:
+def _step(row: Row, convert: Convert | None) -> _Step:
     source, target = row["source"], row["target"]
     read = None if source in TRACKING else reader(source)
     transform = TRANSFORMS[row["transform"]] if row.get("transform") else None
     default = row.get("default")
-    return _Step(target, source, read, transform, default if "." in target or default is None else as_text(default))
+    if "." not in target and default is not None:
+        default = as_text(default)
+    return _Step(target, source, read, transform, convert, default)
 
 
 def _convert(step: _Step, value: Any) -> Any:
+    if not is_empty(value) and step.transform is not None:
+        value = step.transform(value)
+    if is_empty(value):
+        value = step.default
     if is_empty(value):
         return step.default
-    if step.transform is not None:
-        value = step.transform(value)
-    value = as_json(value) if "." in step.target else as_text(value)
-    return step.default if is_empty(value) else value
+    if step.convert is not None:
+        return step.convert(value)
+    return as_json(value) if "." in step.target else as_text(value)
 
 
 def _fields(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

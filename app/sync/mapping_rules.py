@@ -16,15 +16,21 @@ CUSTOM_PATTERN = r"(account|person)\.[a-z][a-z0-9_]{0,62}"
 _CUSTOM = re.compile(CUSTOM_PATTERN)
 
 
-def mapping_errors(rows: Sequence[Row], fields: Collection[str], *, at: str = "#/items") -> list[FieldError]:
-    """What is wrong with the rows, each with its place. `fields` are the connector's source fields."""
+def mapping_errors(
+    rows: Sequence[Row], fields: Collection[str], custom: Collection[str] | None = None, *, at: str = "#/items"
+) -> list[FieldError]:
+    """What is wrong with the rows, each with its place.
+
+    fields   the connector's source fields.
+    custom   targets of the custom fields that exist (`account.cost_center`); None: any well-formed one will do.
+    """
     errors: list[FieldError] = []
     seen: set[str] = set()
     for number, row in enumerate(rows):
         place = f"{at}/{number}"
         if problem := _source_problem(row["source"], fields):
             errors.append(FieldError(problem, pointer=f"{place}/source"))
-        if problem := _target_problem(row["target"], seen):
+        if problem := _target_problem(row["target"], seen, custom):
             errors.append(FieldError(problem, pointer=f"{place}/target"))
         if row.get("transform") not in (None, *TRANSFORMS):
             errors.append(
@@ -56,7 +62,9 @@ def _source_problem(source: str, fields: Collection[str]) -> str | None:
     return f"There is no source {source!r}. Sources are {names}, and raw.<path> for anything else in the record."
 
 
-def _target_problem(target: str, seen: Collection[str]) -> str | None:
+def _target_problem(target: str, seen: Collection[str], custom: Collection[str] | None) -> str | None:
+    if custom is not None and target not in custom and _CUSTOM.fullmatch(target):
+        return f"There is no field {target}. Make it with POST /v1/fields first."
     if target not in TARGETS and not _CUSTOM.fullmatch(target):
         names = ", ".join(TARGETS)
         return f"There is no target {target!r}. Targets are {names}, account.<key> and person.<key>."

@@ -14,9 +14,10 @@ from app.core.clock import now
 from app.core.errors import Conflict, NotFound
 from app.core.queue import enqueue
 from app.models import Instance, Sync
+from app.sync.announce import tell_changes
 
 SYNC_JOB = "sync"
-Trigger = Literal["launch", "manual", "schedule", "reactivate"]
+Trigger = Literal["launch", "manual", "schedule", "reactivate", "plan"]
 UNFINISHED = ("queued", "running")
 
 
@@ -70,4 +71,5 @@ async def cancel_sync(session: AsyncSession, sync_id: UUID) -> Sync:
         raise NotFound("There is no such sync.")
     if cancelled is None:
         raise Conflict(f"This sync is finished already: {sync.status}.")
+    await tell_changes(session, sync_id)
     return sync

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -20,13 +20,16 @@ from sqlalchemy.exc import DBAPIError
 
 from app.connectors import registry
 from app.core.clock import now
-from app.core.errors import InvalidOptions, VendorError
+from app.core.errors import CredentialRefused, InvalidOptions, VendorError
 from app.http.vendor import Event, Waiting
 from app.models import Credential, Instance, Sync
 from app.sync.close import forget_notes
-from app.sync.connection import connect
+from app.sync.connection import Connection, connect
 from app.sync.finish import fail, fail_internally, succeed
 from app.sync.lease import Held, Lease, LeaseLost, claim
+from app.sync.plan_apply import apply_held, plan_of
+from app.sync.plan_pages import Replay, replay
+from app.sync.reads import Read
 from app.sync.runtime import Runtime
 from app.sync.scope import RunScope
 from app.sync.staging import prepare
@@ -62,6 +65,10 @@ class Stopping(Exception):  # it is an order, not a fault
     """The process ends; the run stops at its last checkpoint."""
 
 
+class SecretsReplaced(Exception):  # it is an order, not a fault
+    """The vendor refused secrets that have been replaced meanwhile; the run goes on with the new ones."""
+
+
 async def run_sync(runtime: Runtime, sync_id: UUID, stopping: asyncio.Event) -> Again | None:
     """Run the sync from wherever it stands. None once it is settled, by whomever; else when to try again."""
     claimed = await claim(runtime.database, sync_id, worker=runtime.process_id, seconds=runtime.settings.lease_s)
@@ -75,7 +82,7 @@ async def run_sync(runtime: Runtime, sync_id: UUID, stopping: asyncio.Event) -> 
     except LeaseLost:
         log.info("sync.lease_lost", fence=claimed.fence)
         return None
-    except Stopping:
+    except (Stopping, SecretsReplaced):
         await claimed.release()
         log.info("sync.paused")
         return Again(0)
@@ -103,9 +110,11 @@ async def _run(runtime: Runtime, lease: Lease, stopping: asyncio.Event) -> None:
             raise InvalidOptions("The instance has no credential; set credential_id.")
         await prepare(connection)
         body = _read_and_close(runtime, lease, instance, credential, connection, state)
-        await _while_renewing(body, lease, state, stopping)
+        await while_renewing(body, lambda: lease.renew(state.snapshot()), lease.seconds, stopping)
         await forget_notes(connection, instance.id)
     except VendorError as error:
+        if isinstance(error, CredentialRefused) and await _replaced(connection, credential):
+            raise SecretsReplaced from error
         log.warning("sync.failed", code=error.code, vendor_status=error.vendor_status, vendor_code=error.vendor_code)
         await fail(lease, connection, state.snapshot(), error, state.stream)
     except (LeaseLost, Stopping):
@@ -117,6 +126,14 @@ async def _run(runtime: Runtime, lease: Lease, stopping: asyncio.Event) -> None:
         await fail_internally(lease, connection, state.snapshot(), state.stream)
     finally:
         await connection.close()
+
+
+async def _replaced(connection: asyncpg.Connection[Any], credential: Credential | None) -> bool:
+    """Whether the credential has other secrets than when the run began."""
+    if credential is None:
+        return False
+    sealed = await connection.fetchval("SELECT sealed FROM credentials WHERE id = $1", credential.id)
+    return bool(sealed != credential.sealed)
 
 
 @dataclass(slots=True)
@@ -146,25 +163,35 @@ async def _read_and_close(
     connection: asyncpg.Connection[Any],
     state: _State,
 ) -> None:
-    async with connect(runtime, credential, instance.options, state.on_event) as link:
+    plan = await plan_of(connection, lease.sync_id)
+    manifest = registry.manifest(instance.connector)
+    source: AbstractAsyncContextManager[Connection | Replay] = (
+        connect(runtime, credential, instance.options, state.on_event)
+        if plan is None
+        else replay(runtime.database.pool, plan["id"], frozenset(manifest.streams))
+    )
+    async with source as link:
         work = state.work = Work(
             lease=lease,
-            scope=_scope(instance, lease),
+            scope=scope_of(instance, lease.sync_id, confirmed=plan is not None),
             instance=instance,
             credential_name=credential.name,
-            manifest=registry.manifest(instance.connector),
+            manifest=manifest,
             connector=link.connector,
             client=link.client,
             connection=connection,
             tally=state.tally,
-            began_at=now(),
+            began_at=now() if plan is None or plan["read_at"] is None else plan["read_at"],
         )
-        while not await _read_streams(work):
+        if plan is not None and plan["reason"] is not None:
+            await apply_held(work, plan)
+            return
+        while not await succeed(work, *await read_streams(work)):
             log.warning("sync.notes_lost")
 
 
-async def _read_streams(work: Work) -> bool:
-    """All streams in order, then the close. False where something has to be read again."""
+async def read_streams(work: Work) -> tuple[Read, Read | None, Read | None]:
+    """All streams in order. Answers the reads of users, applications and activity."""
     streams = work.connector.streams if work.scope.accounts else frozenset({"users"})
     users = await read_users(work)
     applications = activity = None
@@ -176,14 +203,15 @@ async def _read_streams(work: Work) -> bool:
         activity = await read_activity(work)
     for stream, entry in work.tally.progress.items():
         entry["done"] = entry["done"] or stream not in streams
-    return await succeed(work, users, applications, activity)
+    return users, applications, activity
 
 
-def _scope(instance: Instance, lease: Lease) -> RunScope:
+def scope_of(instance: Instance, sync_id: UUID, *, confirmed: bool) -> RunScope:
+    """What a run works on. confirmed: whether a person has seen whom it takes away."""
     settings = instance.sync
     return RunScope(
         instance_id=instance.id,
-        sync_id=lease.sync_id,
+        sync_id=sync_id,
         accounts=settings["scope"] == "users_and_accounts",
         preference=settings["preference"],
         deactivate=settings["deactivate"],
@@ -196,15 +224,18 @@ def _scope(instance: Instance, lease: Lease) -> RunScope:
         person_role=settings["role"],
         username_format=settings["username_format"],
         filtered=bool(settings["filters"]),
+        confirmed=confirmed,
     )
 
 
-async def _while_renewing(
-    body: Coroutine[Any, Any, None], lease: Lease, state: _State, stopping: asyncio.Event
+async def while_renewing(
+    body: Coroutine[Any, Any, None], renew: Callable[[], Awaitable[None]], seconds: float, stopping: asyncio.Event
 ) -> None:
-    """Run the body while the lease is renewed beside it. A lost lease, or the process ending, stops the body."""
+    """Run the body while its lease, of so many seconds, is renewed beside it. A lost lease, or the process ending,
+    stops the body. Raises LeaseLost, Stopping.
+    """
     main = asyncio.create_task(body)
-    beat = asyncio.create_task(_renew(lease, state, stopping))
+    beat = asyncio.create_task(_keep_renewing(renew, seconds, stopping))
     try:
         await asyncio.wait({main, beat}, return_when=asyncio.FIRST_COMPLETED)
         await (main if main.done() else beat)
@@ -214,9 +245,9 @@ async def _while_renewing(
         await asyncio.gather(main, beat, return_exceptions=True)
 
 
-async def _renew(lease: Lease, state: _State, stopping: asyncio.Event) -> None:
+async def _keep_renewing(renew: Callable[[], Awaitable[None]], seconds: float, stopping: asyncio.Event) -> None:
     """Renew several times within a lease, which also shows the progress. Raises LeaseLost, Stopping."""
-    pause = min(1.0, lease.seconds / 4)
+    pause = min(1.0, seconds / 4)
     renewed_at = time.monotonic()
     while True:
         with suppress(TimeoutError):
@@ -224,10 +255,10 @@ async def _renew(lease: Lease, state: _State, stopping: asyncio.Event) -> None:
                 await stopping.wait()
             raise Stopping
         try:
-            await lease.renew(state.snapshot())
+            await renew()
             renewed_at = time.monotonic()
         except Exception as error:
             if not is_database_fault(error):
                 raise
-            if time.monotonic() - renewed_at > lease.seconds:
+            if time.monotonic() - renewed_at > seconds:
                 raise LeaseLost from error

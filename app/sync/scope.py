@@ -11,7 +11,8 @@ from uuid import UUID
 class RunScope:
     """The instance's sync settings as the statements need them.
 
-    owner   who answers for what the instance uploads; set on people, and their `uploaded_by`.
+    owner       who answers for what the instance uploads; set on people, and their `uploaded_by`.
+    confirmed   a person has seen whom it takes away: nothing is held.
     """
 
     instance_id: UUID
@@ -28,3 +29,4 @@ class RunScope:
     person_role: str | None
     username_format: Literal["email", "username", "local_part"]
     filtered: bool
+    confirmed: bool = False

@@ -19,7 +19,7 @@ Written = tuple[list[bytes], list[Scalar] | None]
 
 COLUMNS = (
     "id", "instance_id", "status", "trigger", "scheduled_for", "missed_fires", "started_at", "finished_at", "progress",
-    "counters", "failure", "waiting", "vendor_calls", "throttled_seconds", "created_at", "updated_at",
+    "counters", "failure", "waiting", "vendor_calls", "throttled_seconds", "held_plan_id", "created_at", "updated_at",
 )  # fmt: skip
 _FAILURE: dict[str, Any] = dict.fromkeys(
     ("code", "detail", "retryable", "stream", "request", "vendor_status", "vendor_code")

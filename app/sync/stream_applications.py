@@ -21,6 +21,7 @@ from app.sync.reads import (
     open_scopes,
     scopes_to_read,
 )
+from app.sync.staging import plan_for_many
 from app.sync.work import Work
 
 # Below the eight connections of one client, so that a token's renewal never waits for a free one.
@@ -108,6 +109,7 @@ async def _write_assignments(
 
 async def _resolve_groups(work: Work, read: Read) -> None:
     async with work.writing() as connection:
+        await plan_for_many(connection)
         noted, staged, counts = await apply_group_access(connection, work.scope, read.id, read.scope_id)
         await _count(work, staged, counts)
         await advance(connection, read, cursor=None, done=True, seen=noted)

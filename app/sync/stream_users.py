@@ -9,13 +9,15 @@ from uuid import UUID
 
 import msgspec
 
-from app.connectors.contract import Page, Rejected, User
+from app.connectors.contract import Connector, Page, Rejected, User
 from app.core.errors import CredentialRefused, InsufficientPermissions
 from app.sync.apply_applications import ensure_integrated
 from app.sync.apply_users import apply_users
+from app.sync.custom_fields import converters
 from app.sync.filters import compile_filters
 from app.sync.mapping import UserMapping
 from app.sync.reads import Read, advance, open_read
+from app.sync.shared_people import share_people
 from app.sync.work import Work
 
 # What an index entry of PostgreSQL can hold, with room to spare; longer texts are no names, addresses or ids.
@@ -34,12 +36,13 @@ async def read_users(work: Work) -> Read:
                 work.tally.count("applications", read=1, created=1)
     if read.done:
         return read
-    rows_of = _preparation(work)
+    mapping = UserMapping(work.instance.mapping, work.scope.username_format, await converters(work.connection.fetch))
+    rows_of = _preparation(work, mapping)
     async with aclosing(work.pages(read, work.connector.users)) as pages:
         async for page in pages:
-            await _write(work, read, page, rows_of(page), integrated)
+            await _write(work, read, page, rows_of(page), integrated, mapping)
     if work.tally.progress["users"]["fetched"] == 0:
-        await _prove_power(work)
+        await prove_power(work.connector)
     return read
 
 
@@ -50,12 +53,11 @@ class _Prepared(msgspec.Struct, frozen=True):
     filtered: int
 
 
-def _preparation(work: Work) -> Callable[[Page[User]], _Prepared]:
+def _preparation(work: Work, mapping: UserMapping) -> Callable[[Page[User]], _Prepared]:
     """From a page of users to rows for the books, as the instance's filters and mapping say."""
     settings = work.instance.sync
     types = {field.name: field.type for field in work.manifest.fields}
     passes = compile_filters(settings["filters"], types) if settings["filters"] else None
-    mapping = UserMapping(work.instance.mapping, settings["username_format"])
 
     def prepare(page: Page[User]) -> _Prepared:
         rows: dict[str, tuple[Any, ...]] = {}
@@ -104,10 +106,13 @@ def _short(text: str | None) -> str | None:
     return text if text is None or len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT]
 
 
-async def _write(work: Work, read: Read, page: Page[User], prepared: _Prepared, integrated: UUID | None) -> None:
+async def _write(
+    work: Work, read: Read, page: Page[User], prepared: _Prepared, integrated: UUID | None, mapping: UserMapping
+) -> None:
     records = len(page.records) + len(page.rejected)
     async with work.writing() as connection:
-        counts = await apply_users(connection, work.scope, read.id, prepared.rows, integrated)
+        await share_people(connection)
+        counts = await apply_users(connection, work.scope, read.id, prepared.rows, integrated, mapping)
         await work.list_errors("users", [*prepared.rejected, *prepared.unfit])
         await advance(connection, read, cursor=page.cursor, done=page.last, seen=counts.seen)
         filtered = prepared.filtered + counts.refused
@@ -132,9 +137,12 @@ async def _write(work: Work, read: Read, page: Page[User], prepared: _Prepared, 
             work.tally.done("users")
 
 
-async def _prove_power(work: Work) -> None:
-    """Nobody at all: some vendors answer so to a credential that has lost its role. Believe it only with proof."""
-    check = await work.connector.check()
+async def prove_power(connector: Connector) -> None:
+    """Nobody at all: some vendors answer so to a credential that has lost its role. Believe it only with proof.
+
+    Raises CredentialRefused, InsufficientPermissions.
+    """
+    check = await connector.check()
     if not check.ok:
         kind = CredentialRefused if check.code == "credential_refused" else InsufficientPermissions
         missing = f" Missing: {', '.join(check.missing)}." if check.missing else ""

@@ -6,14 +6,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, S
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import asyncpg
 
 from app.connectors.contract import Connector, Page, Rejected, StreamName
 from app.connectors.manifest import Manifest
 from app.core.errors import CursorRefused
-from app.http.vendor import VendorClient
 from app.models import Instance
 from app.sync.extract import ahead
 from app.sync.lease import Lease, Snapshot
@@ -22,6 +21,16 @@ from app.sync.scope import RunScope
 from app.sync.tally import Tally
 
 Record = TypeVar("Record")
+
+
+class Cost(Protocol):
+    """What a run has spent: HTTP requests, and seconds held back."""
+
+    @property
+    def calls(self) -> int: ...
+
+    @property
+    def throttled_seconds(self) -> float: ...
 
 
 @dataclass(slots=True)
@@ -34,7 +43,7 @@ class Work:
     credential_name: str
     manifest: Manifest
     connector: Connector
-    client: VendorClient
+    client: Cost
     connection: asyncpg.Connection[Any]
     tally: Tally
     began_at: datetime

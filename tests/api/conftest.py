@@ -27,7 +27,9 @@ def vendor(monkeypatch: pytest.MonkeyPatch) -> Vendor:
             connector = Connector()
 
         @asynccontextmanager
-        async def connect(_runtime: object, credential: Any, options: dict[str, Any]) -> AsyncIterator[Connection]:
+        async def connect(
+            _runtime: object, credential: Any, options: dict[str, Any], **_more: Any
+        ) -> AsyncIterator[Connection]:
             asked.append({**credential.options, **options})
             yield Connection()
 

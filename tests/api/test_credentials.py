@@ -236,7 +236,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, outcome: Check | VendorError) -> 
         return outcome
 
     @asynccontextmanager
-    async def connect(*_args: object) -> AsyncIterator[SimpleNamespace]:
+    async def connect(*_args: object, **_more: object) -> AsyncIterator[SimpleNamespace]:
         yield SimpleNamespace(connector=SimpleNamespace(check=check))
 
     monkeypatch.setattr(credentials, "connect", connect)

@@ -190,6 +190,8 @@ async def test_the_mapping_is_replaced_whole(api: Api) -> None:
     made = await make(api)
     path = f"/v1/instances/{made['id']}/mapping"
     before = await api.get(path)
+    field = {"kind": "account", "key": "seen", "title": "Seen", "type": "datetime"}
+    assert (await api.post("/v1/fields", json=field)).status_code == 201
     items = [
         {"source": "email", "target": "email", "transform": "lower"},
         {"source": "raw.profile.nick", "target": "name", "default": "?"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from copy import deepcopy
 from typing import Any
 
 from app.connectors.contract import Use
@@ -16,6 +17,7 @@ from app.sync.lease import Held, Lease, LeaseLost, claim
 from app.sync.requests import cancel_sync, request_sync
 from app.sync.run import Again, run_sync
 from app.sync.runtime import Runtime
+from app.sync.tally import Tally
 from tests.sync.world import World, application, days_ago, user
 
 USERS = [user(f"u{n}") for n in range(6)]
@@ -114,6 +116,23 @@ async def test_a_worker_thought_dead_writes_nothing_late(world: World) -> None:
             pass
         async with second.transaction(connection):
             pass
+
+
+async def test_a_renewal_that_was_overtaken_by_a_page_undoes_none_of_its_counts(world: World) -> None:
+    sync_id = await world.request()
+    lease = await claim(world.runtime.database, sync_id, worker=world.runtime.process_id, seconds=20)
+    assert isinstance(lease, Lease)
+    tally = Tally.begin({}, {}, 0, 0.0)
+    overtaken = deepcopy(tally.snapshot(1, 0.0))
+    async with world.runtime.database.pool.acquire() as connection, lease.transaction(connection):
+        tally.count("people", read=200, created=200)
+        tally.fetched("users", 200)
+        await lease.save(connection, tally.snapshot(2, 0.0))
+    await lease.renew(overtaken)
+    sync = await world.look(sync_id)
+    assert sync.counters["people"]["created"] == 200
+    assert sync.progress["users"]["fetched"] == 200
+    assert sync.vendor_calls == 2
 
 
 async def test_a_cancelled_run_stops_and_a_late_cancel_does_not_touch_the_next(world: World) -> None:

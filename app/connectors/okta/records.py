@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -25,8 +26,13 @@ from app.http.pages import link_next
 from app.http.vendor import Answer
 
 INACTIVE = frozenset({"DEPROVISIONED", "SUSPENDED"})
+LONGEST_HOST = 253
 OWN_APPLICATIONS = frozenset({"saasure", "okta_enduser"})
 USE = "user.authentication.sso"
+# A password that Okta fills in, or a mere link: the application can be reached without Okta.
+BYPASSING = frozenset({"AUTO_LOGIN", "BASIC_AUTH", "BOOKMARK", "BROWSER_PLUGIN", "SECURE_PASSWORD_STORE"})
+# Where an entry's settings tell its address, the surest first.
+ADDRESSES = (("signOn", "ssoAcsUrl"), ("signOn", "loginUrl"), ("app", "loginUrl"), ("app", "url"))
 
 _NO_OBJECT = "The record is not an object with an id."
 
@@ -42,6 +48,8 @@ class _Application(msgspec.Struct):
     name: Any = None
     label: Any = None
     status: Any = None
+    sign_on_mode: Any = msgspec.field(default=None, name="signOnMode")
+    settings: Any = None
 
 
 class _Assignment(msgspec.Struct):
@@ -112,6 +120,7 @@ def read_application(raw: msgspec.Raw) -> Application | Rejected:
     if vendor_id is None:
         return unreadable(raw, _NO_OBJECT)
     definition = text(application.name) or vendor_id
+    mode = text(application.sign_on_mode)
     return Application(
         vendor_id=vendor_id,
         name=text(application.label) or definition,
@@ -119,7 +128,21 @@ def read_application(raw: msgspec.Raw) -> Application | Rejected:
         active=application.status == "ACTIVE",
         access="assigned",
         own=definition in OWN_APPLICATIONS,
+        bypass_kind=mode if mode in BYPASSING else None,
+        domain=_domain(application.settings),
     )
+
+
+def _domain(settings: object) -> str | None:
+    for part, name in ADDRESSES:
+        address = text(within(within(settings, part), name))
+        try:
+            host = urlsplit(address or "").hostname
+        except ValueError:
+            continue
+        if host and "." in host:
+            return host[:LONGEST_HOST]
+    return None
 
 
 def read_assignment(raw: msgspec.Raw, application_id: str) -> Assignment | Rejected:

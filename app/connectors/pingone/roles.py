@@ -23,6 +23,11 @@ from app.connectors.walking import Params, Walk, is_gone
 from app.core.clock import now
 from app.core.errors import CredentialRefused, InsufficientPermissions, InvalidOptions, UnexpectedAnswer
 
+_UNPROVED = (
+    "The worker application may not look up its own roles; those named as granted are concluded from lists that it "
+    "could read."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
@@ -61,7 +66,7 @@ async def check_roles(walk: Walk, tenant: Tenant) -> Check:
         subject=tenant.client_id,
         granted=tuple(sorted(named | proved)),
         missing=missing,
-        warnings=tuple(_warnings(grants or (), reaching)),
+        warnings=tuple(_warnings(grants or (), reaching)) if grants is not None else (_UNPROVED,),
         code="insufficient_permissions" if missing else None,
         detail=_detail(missing),
     )

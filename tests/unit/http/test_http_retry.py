@@ -4,8 +4,10 @@ from datetime import timedelta
 from email.utils import format_datetime
 
 import httpx
+import msgspec
 import pytest
 
+from app.http.answers import without_half_pairs
 from app.http.retry import Patience, backoff, observed, told_wait
 from tests.unit.http.http_servers import START
 
@@ -110,3 +112,19 @@ def test_a_vendor_that_asks_to_wait_for_ever_ends_patience_too(told: float) -> N
     else:
         pytest.fail("still patient")
     assert patience.attempts > 15
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (rb'"A\ud800B"', rb'"A\ufffdB"'),
+        (rb'"A\uDC00"', rb'"A\ufffd"'),
+        (rb'"\ud83d\ude00"', rb'"\ud83d\ude00"'),
+        (rb'"\ud83d\ud83d\ude00"', rb'"\ufffd\ud83d\ude00"'),
+        (rb'"a \\ud800 path"', rb'"a \\ud800 path"'),
+        (b'"plain"', b'"plain"'),
+    ],
+)
+def test_half_a_pair_of_surrogates_becomes_the_replacement_character(sent: bytes, kept: bytes) -> None:
+    assert without_half_pairs(sent) == kept
+    msgspec.json.decode(kept)

@@ -1,0 +1,76 @@
+"""What people are told because time has passed: a sync that runs too long, a credential that soon ends."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from app.core.clock import now
+from app.core.database import Connection, Database
+from app.events.publish import publish
+from app.notifications.notify import notify
+
+OVERDUE = timedelta(hours=24)
+EXPIRING = timedelta(days=7)
+
+_OVERDUE = """
+    SELECT s.id, s.instance_id, i.name, s.started_at FROM syncs s JOIN instances i ON i.id = s.instance_id
+    WHERE s.status = 'running' AND s.started_at <= now() - $1::interval
+        AND NOT EXISTS (SELECT FROM notifications n WHERE n.key = 'sync_overdue:' || s.id)
+"""
+
+# Whom it concerns: the credential's owner, and the contacts of the instances that stop without it; where there are no
+# global recipients also whoever made the credential.
+_EXPIRING = """
+    SELECT c.id, c.name, c.expires_at, c.owner,
+        ARRAY(SELECT i.name FROM instances i WHERE i.credential_id = c.id ORDER BY i.name) AS instances,
+        ARRAY(SELECT contact FROM instances i, unnest(i.contacts) AS contact WHERE i.credential_id = c.id) AS contacts,
+        CASE WHEN NOT EXISTS (SELECT FROM notification_recipients) THEN c.created_by ->> 'email' END AS creator
+    FROM credentials c
+    WHERE c.expires_at <= now() + $1::interval AND NOT EXISTS (
+        SELECT FROM notifications n
+        WHERE n.key = 'credential_expiring:' || c.id || ':' || extract(epoch FROM c.expires_at)::bigint
+    )
+    FOR UPDATE OF c SKIP LOCKED
+"""
+
+
+async def warn(database: Database) -> None:
+    """Tell once of each sync that has run for OVERDUE, and of each credential that ends within EXPIRING."""
+    async with database.transaction() as connection:
+        await _warn_of_overdue(connection)
+    async with database.transaction() as connection:
+        await _warn_of_expiring(connection)
+
+
+async def _warn_of_overdue(connection: Connection) -> None:
+    for row in await connection.fetch(_OVERDUE, OVERDUE):
+        await notify(
+            connection,
+            "sync_overdue",
+            instance_id=row["instance_id"],
+            key=f"sync_overdue:{row['id']}",
+            subject=f"{row['name']}: the sync has run for 24 hours",
+            text=f"The sync that began at {row['started_at']:%Y-%m-%d %H:%M} UTC is still running.\n\n"
+            f"GET /v1/syncs/{row['id']} tells how far it is and what it waits for. "
+            "It may go on, or be cancelled; what it has read so far stays.",
+        )
+
+
+async def _warn_of_expiring(connection: Connection) -> None:
+    for row in await connection.fetch(_EXPIRING, EXPIRING):
+        over = row["expires_at"] <= now()
+        ends = f"{'expired' if over else 'expires'} at {row['expires_at']:%Y-%m-%d %H:%M} UTC"
+        used = f" It is used by {', '.join(row['instances'])}." if row["instances"] else ""
+        told = await notify(
+            connection,
+            "credential_expiring",
+            instance_id=None,
+            key=f"credential_expiring:{row['id']}:{int(row['expires_at'].timestamp())}",
+            subject=f"The credential {row['name']} {'has expired' if over else 'expires soon'}",
+            text=f"The credential {row['name']} {ends}.{used}\n\n"
+            f"Make new secrets at the vendor and give them with POST /v1/credentials/{row['id']}/rotate.",
+            also=[address for address in (row["owner"], *row["contacts"], row["creator"]) if address],
+        )
+        if told:
+            data = {"credential_id": row["id"], "credential": row["name"], "expires_at": row["expires_at"]}
+            await publish(connection, "credential.expiring", {**data, "reason": ends})
