@@ -17,7 +17,7 @@ from app.sync.match_catalogue import match_catalogue
 from app.sync.plan_hold import settle_plans
 from app.sync.reads import Read, restart
 from app.sync.shared_people import share_people
-from app.sync.staging import plan_for_many
+from app.sync.staging import commit_to_disk, plan_for_many
 from app.sync.work import Work
 
 
@@ -135,6 +135,7 @@ async def _inactivate(connection: Connection, lease: Lease, reason: InactiveReas
 async def _finish(
     connection: Connection, lease: Lease, status: str, failure: dict[str, Any] | None, snapshot: Snapshot
 ) -> None:
+    await commit_to_disk(connection)
     await lease.save(connection, snapshot)
     tag = await connection.execute(
         """

@@ -50,8 +50,15 @@ async def prepare(connection: asyncpg.Connection[Any]) -> None:
     """
     for table in _TABLES:
         await connection.execute(table)
-    for setting in ("jit", "enable_hashjoin", "enable_mergejoin"):
+    # A page need not wait for the disk: with the page a crash of the server loses its checkpoint too, and the run reads
+    # it again. The commit that settles the sync waits, and for all pages before it.
+    for setting in ("jit", "enable_hashjoin", "enable_mergejoin", "synchronous_commit"):
         await connection.execute(f"SET {setting} = off")
+
+
+async def commit_to_disk(connection: Connection) -> None:
+    """Let the commit of this transaction wait until it is safe."""
+    await connection.execute("SET LOCAL synchronous_commit = on")
 
 
 async def plan_for_many(connection: Connection) -> None:
