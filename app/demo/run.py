@@ -11,11 +11,13 @@ import httpx
 from rich.console import Console
 from rich.markup import escape
 
-from app.console.client import ApiClient
 from app.console.sync import watch_all
 from app.console.words import failure_words
 from app.core.errors import SeatwiseError
+from app.demo.client import DemoClient
 from app.demo.interrupts import Interrupts
+from app.demo.mailbox import Mailbox, mailbox
+from app.demo.next_day import NextDay
 from app.demo.seats import WINDOW, Use, most_wasteful, read_uses, seats_table, unknown_lines
 from app.demo.service import Service, guarded, ready, running
 from app.demo.simulated import Connection, simulated
@@ -69,12 +71,12 @@ class Demo:
 
     async def _in_folder(self, folder: Path, world: World, interrupts: Interrupts) -> None:
         self._say("Starting the service with a database of its own ...")
-        async with running(folder) as service:
+        async with mailbox() as mails, running(folder, mails.url) as service:
             try:
                 async with guarded(service):
                     await ready(service)
                     self._say(f"  It answers at {service.url}.")
-                    await self._story(service, world, interrupts)
+                    await self._story(service, world, mails, interrupts)
             except Exception:
                 self._say("[dim]The end of the service's log:[/]")
                 for line in service.log_tail():
@@ -82,22 +84,23 @@ class Demo:
                 raise
             self._say("Stopping the service and its database ...")
 
-    async def _story(self, service: Service, world: World, interrupts: Interrupts) -> None:
+    async def _story(self, service: Service, world: World, mails: Mailbox, interrupts: Interrupts) -> None:
         plan = world.plan
         self._say("Starting three simulated vendors ...")
-        with simulated(world) as connections:
+        with simulated(world) as vendors:
             self._say(
                 f"  {plan.people:,} people and {plan.applications} applications at PingOne and at Okta each, "
                 f"{plan.days} days of sign-ons; now and then they refuse or break off, as real ones do."
             )
-            async with ApiClient(service.url, service.key, transport=httpx.AsyncHTTPTransport()) as api:
-                credentials = [await self._credential(api, connection) for connection in connections]
-                instances = await self._sync_all(api, connections, credentials)
+            async with DemoClient(service.url, service.key, transport=httpx.AsyncHTTPTransport()) as api:
+                credentials = [await self._credential(api, connection) for connection in vendors.connections]
+                instances = await self._sync_all(api, vendors.connections, credentials)
                 shown = await self._answers(api, instances)
+                await NextDay(api, self._console, self._say, mails).tell(world, vendors, instances)
             if self._keep:
                 await self._stay(service, shown[0], interrupts)
 
-    async def _credential(self, api: ApiClient, connection: Connection) -> str:
+    async def _credential(self, api: DemoClient, connection: Connection) -> str:
         credential = await api.post(
             "/v1/credentials",
             {
@@ -116,7 +119,7 @@ class Demo:
         self._say(f"  {connection.name}: the credential works. Granted: {granted}. Missing: {missing}.")
         return str(credential["id"])
 
-    async def _sync_all(self, api: ApiClient, connections: list[Connection], credentials: list[str]) -> dict[str, str]:
+    async def _sync_all(self, api: DemoClient, connections: list[Connection], credentials: list[str]) -> dict[str, str]:
         """Names of the instances by id, each synced once."""
         instances: dict[str, str] = {}
         syncs: dict[str, str] = {}
@@ -134,7 +137,7 @@ class Demo:
                 raise SeatwiseError(f"{name}: {why}")
         return instances
 
-    async def _answers(self, api: ApiClient, instances: dict[str, str]) -> list[Use]:
+    async def _answers(self, api: DemoClient, instances: dict[str, str]) -> list[Use]:
         kinds = ("people", "applications", "accounts")
         totals = [f"{await api.total(f'/v1/{kind}'):,} {kind}" for kind in kinds]
         self._say(f"The books now hold {totals[0]}, {totals[1]} and {totals[2]}.")

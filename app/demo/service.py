@@ -40,15 +40,17 @@ class Service:
 
 
 @asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[Service]:
-    """The service for the time of the block; all it writes is under `folder`. It may not be ready yet."""
+async def running(folder: Path, smtp_url: str) -> AsyncIterator[Service]:
+    """The service for the time of the block, which sends its mail to `smtp_url`; all it writes is under `folder`. It may
+    not be ready yet.
+    """
     port, key = _free_port(), f"sw_demo_{secrets.token_urlsafe(24)}"
     log = folder / "service.log"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "app.cli", "serve", "--host", HOST, "--port", str(port)),
             cwd=folder,
-            env=_environment(folder, key),
+            env=_environment(folder, key, smtp_url),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=asyncio.subprocess.STDOUT,
@@ -97,7 +99,7 @@ async def _watch(service: Service) -> None:
     raise SeatwiseError(f"The service ended by itself with exit status {status}.")
 
 
-def _environment(folder: Path, key: str) -> dict[str, str]:
+def _environment(folder: Path, key: str, smtp_url: str) -> dict[str, str]:
     """What this process has, without its settings of Seatwise; temporary files go to the folder too."""
     runtime, temporary = folder / "run", folder / "tmp"
     runtime.mkdir(mode=0o700)
@@ -110,6 +112,7 @@ def _environment(folder: Path, key: str) -> dict[str, str]:
         "SEATWISE_DATA_DIR": str(folder / "data"),
         "SEATWISE_ADMIN_KEY": key,
         "SEATWISE_OUTBOUND_ALLOW": "127.0.0.0/8,::1/128",
+        "SEATWISE_SMTP_URL": smtp_url,
         "SEATWISE_LOG_FORMAT": "json",
     }
 

@@ -25,14 +25,22 @@ class Connection:
     options: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """What is there to connect, PingOne first; `pingone` is the vendor itself, to be changed meanwhile."""
+
+    connections: list[Connection]
+    pingone: PingOneVendor
+
+
 @contextmanager
-def simulated(world: World) -> Iterator[list[Connection]]:
+def simulated(world: World) -> Iterator[Simulated]:
     """The vendors on loopback for the time of the block."""
     pingone, okta, ironclad = vendors_of(world, record=False)
     _spoil(pingone, okta, ironclad)
     with ExitStack() as stack:
         servers = [stack.enter_context(VendorServer(vendor)) for vendor in (pingone, okta, ironclad)]
-        yield [_pingone(servers[0]), _okta(servers[1]), _ironclad(servers[2])]
+        yield Simulated([_pingone(servers[0]), _okta(servers[1]), _ironclad(servers[2])], pingone)
 
 
 def _spoil(pingone: PingOneVendor, okta: OktaVendor, ironclad: IroncladVendor) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import secrets
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from itertools import islice
@@ -95,6 +96,7 @@ class PingOneVendor(Vendor):
         super().__init__(world, links=links, record=record)
         self.tenant = world.pingone
         self.tokens = self.tenant.tokens
+        self.client_secret = CLIENT_SECRET
         self.auth_method = auth_method
         self.page_cap = page_cap
         self.windows = {name: Window(*rate) for name, rate in (limits or {}).items()}
@@ -120,6 +122,12 @@ class PingOneVendor(Vendor):
     def error(self, status: int) -> Refusal:
         return pingone_error(status)
 
+    def renew_secret(self) -> str:
+        """A new client secret; the old one and every token end at this moment."""
+        self.client_secret = secrets.token_urlsafe(24)
+        self.tokens.revoke()
+        return self.client_secret
+
     # Who calls
 
     async def _token(self, request: Request) -> Response:
@@ -130,7 +138,7 @@ class PingOneVendor(Vendor):
         elif bearer(request, "basic") is not None:
             given = ("", "")
         known = request.path_params["environment"] == ENVIRONMENT and not self.tokens.refuse_client
-        if not known or given != (CLIENT_ID, CLIENT_SECRET):
+        if not known or given != (CLIENT_ID, self.client_secret):
             description = "Request denied: Unsupported authentication method or invalid client credentials"
             raise Refusal(401, {"error": "invalid_client", "error_description": description})
         if form.get("grant_type") != "client_credentials":

@@ -114,7 +114,7 @@ class VendorServer:
             return Credentials(OKTA_CLIENT_ID, api_token=okta.API_TOKEN, private_key=pem, key_id=KEY_ID)
         if isinstance(vendor, pingone.PingOneVendor):
             return Credentials(
-                PINGONE_CLIENT_ID, pingone.CLIENT_SECRET, environment_id=ENVIRONMENT, auth_method=vendor.auth_method
+                PINGONE_CLIENT_ID, vendor.client_secret, environment_id=ENVIRONMENT, auth_method=vendor.auth_method
             )
         return Credentials(
             ironclad.CLIENT_ID, ironclad.CLIENT_SECRET, access_token=ironclad.ACCESS_TOKEN, account_id=ACCOUNT

@@ -23,6 +23,19 @@ async def test_pingone_takes_one_way_of_client_authentication(world: World, serv
     assert (await client.post(url, data=grant, auth=(CLIENT_ID, secret))).status_code == 401
 
 
+async def test_a_renewed_secret_ends_the_old_one_and_every_token(world: World, serve: Serve) -> None:
+    vendor = pingone.PingOneVendor(world)
+    _, client = await serve(vendor)
+    await ping_token(client)
+    assert (await client.get(PING)).status_code == 200
+    renewed = vendor.renew_secret()
+    assert (await client.get(PING)).status_code == 401
+    form = {"grant_type": "client_credentials", "client_id": CLIENT_ID}
+    url = f"/{ENVIRONMENT}/as/token"
+    assert (await client.post(url, data={**form, "client_secret": pingone.CLIENT_SECRET})).status_code == 401
+    assert (await client.post(url, data={**form, "client_secret": renewed})).status_code == 200
+
+
 async def test_pingone_pages_by_hal_and_may_give_less_than_asked(world: World, serve: Serve) -> None:
     _, client = await serve(pingone.PingOneVendor(world, page_cap=17))
     await ping_token(client)
