@@ -27,6 +27,7 @@ from app.models import Credential, Instance, VendorToken
 from app.sync.comparison import refusal_of
 from app.sync.connection import connect
 from app.sync.options import option_errors
+from app.sync.proof import proof_of
 from app.sync.runtime import Runtime
 from app.sync.secrets import local_place_error, sealing_context
 
@@ -153,7 +154,7 @@ async def try_rotation(
     proved = credential.proved
     if found.ok and proved is None:
         old = await check(runtime, credential, options, apart=True)
-        proved = _proof(old) if old.ok else None
+        proved = proof_of(old) if old.ok else None
     if refusal := refusal_of(found, proved):
         raise refusal
     return found
@@ -164,7 +165,7 @@ async def rotate(
 ) -> None:
     """Put secrets that were tried in the place of the old, and drop the old ones' tokens, all at once."""
     _keep_secrets(runtime, credential, secrets)
-    credential.proved = _proof(found)
+    credential.proved = proof_of(found)
     await session.execute(delete_from(VendorToken).where(VendorToken.credential_id == credential.id))
     credential.updated_at = now()
     await session.flush()
@@ -208,11 +209,9 @@ async def note_proof(session: AsyncSession, credential: Credential, found: Check
         return
     same = (Credential.id == credential.id) & (Credential.sealed == credential.sealed)
     # Not a change that a reader of the credential sees, so its time of change stays.
-    await session.execute(update(Credential).where(same).values(proved=_proof(found), updated_at=Credential.updated_at))
-
-
-def _proof(found: Check) -> dict[str, Any]:
-    return {"tenant": found.tenant, "subject": found.subject, "granted": list(found.granted)}
+    await session.execute(
+        update(Credential).where(same).values(proved=proof_of(found), updated_at=Credential.updated_at)
+    )
 
 
 def secret_errors(scheme: Scheme, storage: Storage, secrets: Secrets, settings: Settings) -> list[FieldError]:

@@ -37,19 +37,13 @@ async def split(
         raise InvalidInput.at("#/vendor_id", "The application has no label with this vendor_id; `labels` lists them.")
     if len(entries) == 1:
         raise Conflict("This label is the whole application; there is nothing to split it from.")
-    made = _made_of(origin, chosen, name)
-    session.add(made)
-    await session.flush()
-    chosen.application_id, chosen.placed = made.id, True
+    chosen.placed = True
     if len(entries) == 2:
         (left,) = (entry for entry in entries if entry is not chosen)
         origin.vendor_id = left.vendor_id
         origin.name = origin.name if origin.named or origin.key.startswith("definition:") else left.label
-    origin.updated_at = now()
-    shown: dict[str, Any] = {"name": made.name, "kind": "detected", "vendor_id": vendor_id, "status": made.status}
-    _note(session, made, "created", by, None, {**shown, "split_from": str(origin.id)})
-    await session.flush()
-    await regrouping.move_entry(session, instance.id, vendor_id, origin.id, made.id)
+    made = _made_of(origin, chosen, name)
+    await _take_off(session, instance, origin, chosen, made, by)
     return made
 
 
@@ -66,11 +60,74 @@ async def merge(
         raise InvalidInput.at("#/into", "Name another application than the one to be joined into it.")
     origin = await _detected(session, instance.id, application_id, "application_id")
     into = await _detected(session, instance.id, into_id, "into")
+    for entry in [*await _entries(session, origin), *await _entries(session, into)]:
+        entry.placed = True
+    into.named = True
+    await _join(session, instance, origin, into, by)
+    return into
+
+
+async def regroup(session: AsyncSession, instance: Instance, *, by: Principal) -> None:
+    """After a change of `sync.detection`: what is known of the entries moves to the applications they now make, with
+    accounts, days and history; entries that a person has placed stay. The next sync names the applications anew.
+
+    The caller holds the instance, as for a split. Raises Conflict while a sync of the instance runs.
+    """
+    await _require_rest(session, instance)
+    applications = await session.scalars(
+        select(Application)
+        .where(Application.instance_id == instance.id, Application.kind == "detected")
+        .order_by(Application.id)
+        .with_for_update()
+    )
+    for application in applications.all():
+        entries = await _entries(session, application)
+        if not entries or any(entry.placed for entry in entries):
+            continue
+        if instance.sync["detection"] == "display_name":
+            await _group(session, instance, application, entries[0], by)
+        else:
+            await _ungroup(session, instance, application, entries, by)
+
+
+async def _group(
+    session: AsyncSession, instance: Instance, application: Application, entry: ApplicationEntry, by: Principal
+) -> None:
+    """The application of a label becomes, or joins, that of the label's definition."""
+    key = f"definition:{entry.definition}"
+    known = select(Application).where(Application.instance_id == instance.id, Application.key == key)
+    into = await session.scalar(known)
+    if into is None:
+        application.key = key
+        await session.flush()
+    elif into is not application:
+        await _join(session, instance, application, into, by)
+
+
+async def _ungroup(
+    session: AsyncSession,
+    instance: Instance,
+    application: Application,
+    entries: list[ApplicationEntry],
+    by: Principal,
+) -> None:
+    """The application of a definition keeps the first of its labels; each other one gets its own."""
+    for entry in entries[1:]:
+        made = _made_of(application, entry, None)
+        made.key = f"entry:{entry.vendor_id}"
+        await _take_off(session, instance, application, entry, made, by)
+    application.key, application.vendor_id = f"entry:{entries[0].vendor_id}", entries[0].vendor_id
+    await session.flush()
+
+
+async def _join(
+    session: AsyncSession, instance: Instance, origin: Application, into: Application, by: Principal
+) -> None:
     await regrouping.remember(session, instance.id, [origin.id, into.id])
     await regrouping.join_accounts(session, origin.id, into.id, by.as_actor())
-    for entry in [*await _entries(session, origin), *await _entries(session, into)]:
-        entry.application_id, entry.placed = into.id, True
-    into.vendor_id, into.named, into.updated_at = None, True, now()
+    for entry in await _entries(session, origin):
+        entry.application_id = into.id
+    into.vendor_id, into.updated_at = None, now()
     if origin.status == "active":
         into.status = "active"
     into.catalog_id = into.catalog_id or origin.catalog_id
@@ -78,7 +135,26 @@ async def merge(
     await session.flush()
     await session.delete(origin)
     await session.flush()
-    return into
+
+
+async def _take_off(
+    session: AsyncSession,
+    instance: Instance,
+    origin: Application,
+    entry: ApplicationEntry,
+    made: Application,
+    by: Principal,
+) -> None:
+    session.add(made)
+    await session.flush()
+    entry.application_id = made.id
+    origin.updated_at = now()
+    shown: dict[str, Any] = {
+        "name": made.name, "kind": "detected", "vendor_id": entry.vendor_id, "status": made.status,
+    }  # fmt: skip
+    _note(session, made, "created", by, None, {**shown, "split_from": str(origin.id)})
+    await session.flush()
+    await regrouping.move_entry(session, instance.id, entry.vendor_id, origin.id, made.id)
 
 
 def _made_of(origin: Application, entry: ApplicationEntry, name: str | None) -> Application:

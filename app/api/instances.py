@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import credentials, instances
+from app import credentials, detection, instances
 from app.access.audit import audit
 from app.access.principal import Principal
 from app.api.accounts import Prefix
@@ -101,6 +101,8 @@ async def update_instance(
     require_match(request, before)
     if sent:
         await instances.change(session, runtime.settings, instance, sent)
+        if instance.sync["detection"] != before.sync.detection:
+            await detection.regroup(session, instance, by=caller)
     if status == "live":
         await instances.resume(session, instance, by=caller)
     elif status == "inactive":

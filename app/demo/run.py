@@ -11,8 +11,6 @@ import httpx
 from rich.console import Console
 from rich.markup import escape
 
-from app.console.sync import watch_all
-from app.console.words import failure_words
 from app.core.errors import SeatwiseError
 from app.demo.client import DemoClient
 from app.demo.interrupts import Interrupts
@@ -22,6 +20,7 @@ from app.demo.seats import WINDOW, Use, most_wasteful, read_uses, seats_table, u
 from app.demo.service import Service, guarded, ready, running
 from app.demo.simulated import Connection, simulated
 from app.demo.vendors.world import World
+from app.demo.watching import watch_to_success
 
 SIGNALLED = 128
 
@@ -129,12 +128,7 @@ class Demo:
             sync = await api.post(f"/v1/instances/{instance['id']}/launch")
             instances[instance["id"]] = syncs[sync["id"]] = connection.name
         self._say("Three instances are live; each reads its vendor for the first time:")
-        finished = await watch_all(api, syncs, self._console)
-        for sync_id, name in syncs.items():
-            end = finished[sync_id]
-            if end.status != "succeeded":
-                why = failure_words(end.failure) if end.failure else f"The sync was {end.status}."
-                raise SeatwiseError(f"{name}: {why}")
+        await watch_to_success(api, syncs, self._console)
         return instances
 
     async def _answers(self, api: DemoClient, instances: dict[str, str]) -> list[Use]:

@@ -41,8 +41,9 @@ class Service:
 
 @asynccontextmanager
 async def running(folder: Path, smtp_url: str) -> AsyncIterator[Service]:
-    """The service for the time of the block, which sends its mail to `smtp_url`; all it writes is under `folder`. It may
-    not be ready yet.
+    """The service for the time of the block; all it writes is under `folder`. It may not be ready yet.
+
+    smtp_url   where it hands in its mail.
     """
     port, key = _free_port(), f"sw_demo_{secrets.token_urlsafe(24)}"
     log = folder / "service.log"

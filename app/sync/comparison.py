@@ -10,6 +10,7 @@ from app.core.errors import FieldError, InvalidInput
 
 _AT = "#/secrets"
 _STAY = "The old secrets stay."
+_PASSING = frozenset({"vendor_unavailable", "vendor_busy", "unexpected_answer"})
 
 
 def refusal_of(found: Check, proved: Mapping[str, Any] | None) -> InvalidInput | None:
@@ -18,6 +19,8 @@ def refusal_of(found: Check, proved: Mapping[str, Any] | None) -> InvalidInput |
     found    what the new ones reveal.
     proved   tenant and granted permissions of the old ones; None where they were never proved and no longer work.
     """
+    if found.code in _PASSING:
+        return _refusal([found.detail], f"The new secrets could not be tried; try again later. {found.detail} {_STAY}")
     if not found.ok:
         return _refusal([found.detail], f"The new secrets do not work: {found.detail} {_STAY}")
     if proved is None:

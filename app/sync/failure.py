@@ -14,13 +14,22 @@ def describe(error: VendorError, stream: StreamName | None) -> dict[str, Any]:
     """The sync's `failure`."""
     return {
         "code": error.code,
-        "detail": error.detail,
+        "detail": in_plain_words(error),
         "retryable": error.retryable,
         "stream": stream,
         "request": error.request,
         "vendor_status": error.vendor_status,
         "vendor_code": error.vendor_code,
     }
+
+
+def in_plain_words(error: VendorError) -> str:
+    """What happened as an administrator would say it, then the vendor's own words."""
+    if isinstance(error, CredentialRefused):
+        return f"The vendor no longer accepts the credential: revoked, expired or inactive. {error.detail}"
+    if isinstance(error, InsufficientPermissions):
+        return f"The credential lacks a permission that the sync needs. {error.detail}"
+    return error.detail
 
 
 def internal(stream: StreamName | None) -> dict[str, Any]:

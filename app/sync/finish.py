@@ -11,7 +11,7 @@ from app.sync.announce import tell_failure, tell_success
 from app.sync.close import cover, hand_on_people, lost_notes, settle_people
 from app.sync.detect import renew_marks
 from app.sync.entries import note_users
-from app.sync.failure import InactiveReason, describe, inactivates, internal
+from app.sync.failure import InactiveReason, describe, in_plain_words, inactivates, internal
 from app.sync.lease import Lease, LeaseLost, Snapshot
 from app.sync.match_catalogue import match_catalogue
 from app.sync.plan_hold import settle_plans
@@ -106,7 +106,7 @@ async def fail(lease: Lease, connection: Connection, snapshot: Snapshot, error: 
     reason = inactivates(error)
     async with lease.transaction(connection):
         await _finish(connection, lease, "failed", describe(error, stream), snapshot)
-        stopped = reason is not None and await _inactivate(connection, lease, reason, error.detail)
+        stopped = reason is not None and await _inactivate(connection, lease, reason, in_plain_words(error))
         await tell_failure(connection, lease.sync_id, inactivated=stopped)
 
 

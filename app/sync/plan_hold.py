@@ -47,6 +47,11 @@ async def settle_plans(
     return held
 
 
+_ASKED_ALREADY = """
+    SELECT true FROM instances i JOIN plans p ON p.id = i.held_plan_id WHERE i.id = $1 AND p.digest = $2
+"""
+
+
 async def _hold(
     connection: Connection, scope: RunScope, reason: HeldReason, applications_read: int | None
 ) -> UUID | None:
@@ -61,12 +66,13 @@ async def _hold(
     await connection.execute(
         "UPDATE plans SET digest = $2, counts = $3 WHERE id = $1", book.plan_id, book.digest, book.counts
     )
-    await _ask(connection, scope, reason, book)
+    asked = await connection.fetchval(_ASKED_ALREADY, scope.instance_id, book.digest)
+    await _ask(connection, scope, reason, book, again=bool(asked))
     return book.plan_id
 
 
-async def _ask(connection: Connection, scope: RunScope, reason: HeldReason, book: Book) -> None:
-    """A held plan is a question, so somebody is told."""
+async def _ask(connection: Connection, scope: RunScope, reason: HeldReason, book: Book, *, again: bool) -> None:
+    """A held plan is a question, so somebody is told; once, while each sync holds the same `again`."""
     name = await connection.fetchval("SELECT name FROM instances WHERE id = $1", scope.instance_id)
     subjects = {"instance_id": scope.instance_id, "instance": name, "sync_id": scope.sync_id}
     await publish(connection, "plan.held", {**subjects, "plan_id": book.plan_id, "reason": reason})
@@ -74,6 +80,8 @@ async def _ask(connection: Connection, scope: RunScope, reason: HeldReason, book
         "limit": f"That is more than the limit of {scope.deactivation_limit_percent} %.",
         "zero_rows": "The vendor suddenly lists nothing where there was something.",
     }
+    if again:
+        return
     deactivated = book.counts["deactivated"]
     await notify(
         connection,

@@ -29,6 +29,7 @@ from app.sync.finish import fail, fail_internally, succeed
 from app.sync.lease import Held, Lease, LeaseLost, claim
 from app.sync.plan_apply import apply_held, plan_of
 from app.sync.plan_pages import Replay, replay
+from app.sync.proof import prove
 from app.sync.reads import Read
 from app.sync.runtime import Runtime
 from app.sync.scope import RunScope
@@ -186,8 +187,12 @@ async def _read_and_close(
         if plan is not None and plan["reason"] is not None:
             await apply_held(work, plan)
             return
-        while not await succeed(work, *await read_streams(work)):
+        reads = await read_streams(work)
+        if plan is None:
+            await prove(work, credential)
+        while not await succeed(work, *reads):
             log.warning("sync.notes_lost")
+            reads = await read_streams(work)
 
 
 async def read_streams(work: Work) -> tuple[Read, Read | None, Read | None]:

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,7 +19,9 @@ import httpx
 import psutil
 import pytest
 
+from app.demo.mailbox import mailbox
 from app.demo.vendors.world import World
+from app.notifications.mail import MailServer, compose, send
 
 SMALL: dict[str, Any] = {"people": 120, "applications": 8, "days": 40, "activity": 1.0}
 TINY: dict[str, Any] = {"people": 20, "applications": 4, "days": 35, "activity": 1.0}
@@ -90,6 +92,49 @@ def true_figures(world: World, label: str) -> list[int]:
     return [len(seats), len(seats & used), len(seats - used), 0]
 
 
+def assert_second_act(told: str, world: World) -> None:
+    """What follows the table: a fifth and more leave one vendor, and another vendor ends its secret."""
+    told = told.partition("A day later.")[2]
+    left = {user["name"] or user["email"] for user in world.ironclad.users[1:8]}
+    named = re.findall(r"Deactivated: (.+), (.+), (.+) and 4 more\.", told)
+    assert "7 of 24 users are gone from Ironclad Clickwrap; a sync by itself takes away 20 % at most." in told
+    assert "Accounts: 0 created, 0 updated, 7 deactivated, 0 reactivated." in told
+    assert len(named) == 1
+    assert set(named[0]) <= left
+    assert "Inactive now: 7 accounts" in told
+    steps = (
+        "Ironclad Clickwrap: succeeded after",
+        "PingOne: failed after",
+        "The instance is inactive: The vendor ",
+        "Mail to it-ops@example.com: PingOne: the sync failed",
+        "> The vendor ",
+        "took the place of the old",
+        "PingOne: succeeded after",
+        "Mail to it-ops@example.com: PingOne: syncs again",
+    )
+    places = [told.find(step) for step in steps]
+    assert places == sorted(places), told
+    assert -1 not in places, told
+
+
+async def test_the_mailbox_keeps_a_mail_as_it_was_written() -> None:
+    async with mailbox() as box:
+        mail = compose(
+            sender="seatwise@localhost",
+            to="ada@example.com",
+            subject="Müller: the sync failed",
+            text="First.\n\n.. a line that begins with dots\n.",
+            html="<p>First.</p>",
+            message_id="<1@seatwise>",
+            at=datetime.now(UTC),
+            link=None,
+        )
+        await send(MailServer.from_url(box.url), mail)
+        kept = await box.next()
+    assert (kept.to, kept.subject) == ("ada@example.com", "Müller: the sync failed")
+    assert kept.text.split("\n") == ["First.", "", ".. a line that begins with dots", ".", ""]
+
+
 def test_the_story_is_true_and_leaves_nothing_behind(folder: Path) -> None:
     demo = start(folder, **SMALL)
     told, _ = demo.communicate(timeout=60)
@@ -110,6 +155,7 @@ def test_the_story_is_true_and_leaves_nothing_behind(folder: Path) -> None:
     humans = {p["profile"]["email"].lower() for p in world.okta.users}
     assert int(re.findall(r"now hold ([\d,]+) people", told)[0].replace(",", "")) > len(humans)
     assert "event" not in told
+    assert_second_act(told, world)
 
 
 def test_kept_it_stays_up_until_it_is_told_to_end(folder: Path) -> None:
@@ -124,6 +170,9 @@ def test_kept_it_stays_up_until_it_is_told_to_end(folder: Path) -> None:
     assert len(asked) == 3
     header, _, url = asked[0]
     server, key = url.partition("/v1")[0], header.removeprefix("Authorization: Bearer ")
+    notified = httpx.get(f"{server}/v1/notifications", headers={"Authorization": f"Bearer {key}"}).json()["items"]
+    mails = [mail for notification in notified for mail in notification["emails"]]
+    assert mails == [{"to": "it-ops@example.com", "status": "sent"}] * 2
     words = [sys.executable, "-m", "app.cli", "sync", "Ironclad Clickwrap", "--server", server, "--key", key]
     synced = subprocess.run(words, capture_output=True, text=True, timeout=20, check=False)
     assert synced.returncode == 0, synced.stderr

@@ -122,7 +122,7 @@ async def test_a_refused_credential_inactivates_and_a_passing_fault_does_not(wor
     broken = await world.sync(users=[ADA], fail={("users", 0): refused(CredentialRefused)})
     assert broken.failure == {
         "code": "credential_refused",
-        "detail": "The vendor said no.",
+        "detail": "The vendor no longer accepts the credential: revoked, expired or inactive. The vendor said no.",
         "retryable": False,
         "stream": "users",
         "request": "GET /api/v1/users",

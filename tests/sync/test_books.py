@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from app.connectors.contract import Rejected, Use
+from app.connectors.contract import Check, Rejected, Use
 from app.core.clock import today
 from tests.sync.conftest import OpenWorld
 from tests.sync.world import World, application, days_ago, user
@@ -212,3 +212,12 @@ async def test_update_only_adds_nobody(opening: OpenWorld) -> None:
     sync = await world.sync(users=[user("stranger", email="stranger@nowhere.example")])
     assert await world.people() == {}
     assert sync.counters["people"]["filtered"] == 1
+
+
+async def test_a_first_sync_notes_whose_the_credential_is(world: World) -> None:
+    await world.sync(users=[ADA], check=Check(ok=True, tenant="acme", subject="s", granted=("Reader",)))
+    await world.sync()
+    credential_id = (await world.instance()).credential_id
+    rows = await world.fetch("SELECT proved FROM credentials WHERE id = $1", credential_id)
+    assert rows[0]["proved"] == {"tenant": "acme", "subject": "s", "granted": ["Reader"]}
+    assert world.vendor.asked.count("check") == 1

@@ -384,3 +384,14 @@ async def _kill_at(world: World, stream: str, page: int) -> None:
             raise Killed
 
     world.vendor.before_page = die
+
+
+async def test_the_same_held_by_each_sync_is_asked_once(opening: OpenWorld) -> None:
+    world = await opening(deactivation_limit_percent=20)
+    await world.sync(users=CROWD)
+    for _ in range(3):
+        await world.sync(users=CROWD[:4])
+    asked = "SELECT key FROM notifications WHERE instance_id = $1 AND kind = 'plan_held'"
+    assert len(await world.fetch(asked, world.instance_id)) == 1
+    await world.sync(users=CROWD[:3])
+    assert len(await world.fetch(asked, world.instance_id)) == 2

@@ -142,3 +142,37 @@ async def test_nothing_is_regrouped_while_a_sync_runs(world: World) -> None:
     with pytest.raises(Conflict) as refused:
         await merge(world, ids["X1"], ids["X2"])
     assert refused.value.extensions == {"sync_id": str(sync_id)}
+
+
+async def regroup(world: World, detected_by: str) -> None:
+    async with world.runtime.database.session() as session:
+        instance = await session.get_one(Instance, world.instance_id, with_for_update=True)
+        instance.sync = {**instance.sync, "detection": detected_by}
+        await session.flush()
+        await detection.regroup(session, instance, by=SYSTEM)
+
+
+async def seats(world: World) -> int:
+    rows = await world.fetch(
+        "SELECT count(*) FROM accounts a JOIN applications p ON p.id = a.application_id"
+        " WHERE a.instance_id = $1 AND p.kind = 'detected' AND a.status = 'active'",
+        world.instance_id,
+    )
+    return int(rows[0]["count"])
+
+
+async def test_another_detection_moves_accounts_and_days_and_doubles_no_seat(world: World) -> None:
+    other = application("y1", name="Mail", definition="mail")
+    told = {**TOLD, "applications": [*TOLD["applications"], other], "seats": {**TOLD["seats"], "y1": ["ada"]}}
+    await world.sync(**told)
+    labels = await books(world)
+    assert await seats(world) == 5
+    await regroup(world, "display_name")
+    await world.sync()
+    assert await books(world) == {"desk": JOINED, "mail": {"ada": []}}
+    assert await seats(world) == 4
+    await regroup(world, "label")
+    await world.sync()
+    assert await books(world) == labels
+    assert await seats(world) == 5
+    assert await world.changes(await world.sync()) == []
