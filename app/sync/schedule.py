@@ -72,14 +72,18 @@ def _cron_problem(cron: object) -> str | None:
     return None if next(fires, None) else "No date ever matches; check the day and the month."
 
 
+_ZONE_HELP = "Type the IANA name of a time zone, such as Europe/Berlin."
+
+
 def _timezone_problem(timezone: object) -> str | None:
     if timezone is None:
         return None
     try:
         ZoneInfo(timezone if isinstance(timezone, str) else "")
     except (KeyError, ValueError, OSError):
-        return "Type the IANA name of a time zone, such as Europe/Berlin."
-    return None
+        return _ZONE_HELP
+    # A file that systems keep beside the zones: it means another zone on each host.
+    return _ZONE_HELP if timezone == "localtime" else None
 
 
 _PROBLEMS = {"every": _every_problem, "cron": _cron_problem, "timezone": _timezone_problem}

@@ -145,6 +145,7 @@ def test_good_schedules(good: dict[str, Any] | None) -> None:
         ({"cron": "0 2 * * *", "timezone": "Europe/Bonn"}, "#/schedule/timezone"),
         ({"cron": "0 2 * * *", "timezone": "../../etc/passwd"}, "#/schedule/timezone"),
         ({"cron": "0 2 * * *", "timezone": "Europe"}, "#/schedule/timezone"),
+        ({"cron": "0 2 * * *", "timezone": "localtime"}, "#/schedule/timezone"),
         ({"cron": "0 2 * * *", "timezone": 1}, "#/schedule/timezone"),
     ],
 )
