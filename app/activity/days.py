@@ -15,8 +15,8 @@ from asyncpg import BitString
 
 from app.core.clock import days_between
 from app.core.errors import InvalidInput
+from app.models.activity import DAYS_OF_YEAR
 
-DAYS_OF_YEAR = 366
 LONGEST_WINDOW = 400
 WINDOW_PATTERN = r"^([1-9][0-9]?|[123][0-9]{2}|400)d$"
 
@@ -60,13 +60,13 @@ def place(day: date) -> tuple[int, int]:
 
 def masks(span: Span) -> dict[int, BitString]:
     """For each year of the span the bits of its dates; none where the span is empty."""
-    return {year: _as_bits(bits) for year, bits in _numbers(span).items()}
+    return {year: as_bits(bits) for year, bits in _numbers(span).items()}
 
 
 def masks_by_year(span: Span, frame: Span) -> list[BitString]:
     """The bits of the span's dates for every year that the frame touches, in order, for SQL to pick by year."""
     bits = _numbers(span)
-    return [_as_bits(bits.get(year, 0)) for year in range(frame.first.year, frame.last.year + 1)]
+    return [as_bits(bits.get(year, 0)) for year in range(frame.first.year, frame.last.year + 1)]
 
 
 def mark(days: Iterable[date]) -> dict[int, BitString]:
@@ -74,8 +74,8 @@ def mark(days: Iterable[date]) -> dict[int, BitString]:
     years: dict[int, int] = {}
     for day in days:
         year, index = place(day)
-        years[year] = years.get(year, 0) | _bit(index)
-    return {year: _as_bits(bits) for year, bits in years.items()}
+        years[year] = years.get(year, 0) | bit(index)
+    return {year: as_bits(bits) for year, bits in years.items()}
 
 
 def dates(years: Mapping[int, BitString], span: Span) -> list[date]:
@@ -105,15 +105,17 @@ def _numbers(span: Span) -> dict[int, int]:
     for year in range(span.first.year, span.last.year + 1 if span.days > 0 else 0):
         low = place(max(span.first, date(year, 1, 1)))[1]
         high = place(min(span.last, date(year, 12, 31)))[1]
-        years[year] = (_bit(low) << 1) - _bit(high)
+        years[year] = (bit(low) << 1) - bit(high)
     return years
 
 
-def _bit(index: int) -> int:
+def bit(index: int) -> int:
+    """A year's day `index` (from 0) as a number."""
     return 1 << (DAYS_OF_YEAR - 1 - index)
 
 
-def _as_bits(bits: int) -> BitString:
+def as_bits(bits: int) -> BitString:
+    """A year's days, added up from `bit`, as the tables hold them."""
     return BitString.from_int(bits, DAYS_OF_YEAR, bitorder="big", signed=False)
 
 

@@ -8,23 +8,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import UUID
 
 import asyncpg
 
+from app.activity.days import as_bits, bit, place
 from app.connectors.contract import Use
 from app.core.database import Connection
-from app.models.activity import DAYS_OF_YEAR
 from app.sync.apply_seats import SeatCounts, apply_seats
 from app.sync.entries import note_days
 from app.sync.scope import RunScope
 
 Of = TypeVar("Of")
 USE_COLUMNS = ("application_id", "vendor_id", "year", "days", "last_at")
-_BYTES = (DAYS_OF_YEAR + 7) // 8
-_PADDING = _BYTES * 8 - DAYS_OF_YEAR
 
 # Who was seen without a seat gets one where that is how the application's seats are told; else the use is kept on an
 # account without a seat.
@@ -123,16 +121,7 @@ def fold(uses: Iterable[Use], applications: Mapping[str, Of]) -> list[tuple[Of, 
     for use in uses:
         at = use.at.astimezone(UTC)
         key = (applications[use.application_id], use.user_id, at.year)
-        bits[key] = bits.get(key, 0) | bit_of(at.date())
+        bits[key] = bits.get(key, 0) | bit(place(at.date())[1])
         if key not in latest or latest[key] < at:
             latest[key] = at
-    return [(*key, bit_string(days), latest[key]) for key, days in bits.items()]
-
-
-def bit_of(day: date) -> int:
-    """The day's bit in a number whose most significant of 366 bits is the first of January."""
-    return 1 << (DAYS_OF_YEAR - day.timetuple().tm_yday)
-
-
-def bit_string(bits: int) -> asyncpg.BitString:
-    return asyncpg.BitString.frombytes((bits << _PADDING).to_bytes(_BYTES, "big"), bitlength=DAYS_OF_YEAR)
+    return [(*key, as_bits(days), latest[key]) for key, days in bits.items()]

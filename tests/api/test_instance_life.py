@@ -246,3 +246,28 @@ async def test_what_does_not_exist_is_a_404(api: Api) -> None:
         await api.get(f"{path}/syncs"),
     ):
         assert answer.status_code == 404
+
+
+async def test_another_detection_joins_applications_at_once_and_waits_for_a_running_sync(api: Api) -> None:
+    live = await make_live(api)
+    path, change = f"/v1/instances/{live['id']}", {"sync": {"detection": "display_name"}}
+    waiting = await api.patch(path, json=change)
+    assert waiting.status_code == 409
+    assert waiting.json()["sync_id"] == live["last_sync_id"]
+    await finish_syncs(api, live["id"])
+    for entry in ("e1", "e2"):
+        await api.runtime.database.pool.execute(
+            """
+            WITH made AS (
+                INSERT INTO applications (instance_id, key, kind, vendor_id, name, access)
+                VALUES ($1, 'entry:' || $2::text, 'detected', $2, $2, 'assigned') RETURNING id
+            )
+            INSERT INTO application_entries (instance_id, vendor_id, application_id, label, definition, active, access)
+            SELECT $1, $2, id, $2, 'desk', true, 'assigned' FROM made
+            """,
+            live["id"],
+            entry,
+        )
+    assert (await api.patch(path, json=change)).status_code == 200
+    listed = (await api.get(f"/v1/applications?instance_id={live['id']}")).json()["items"]
+    assert [sorted(label["vendor_id"] for label in one["labels"]) for one in listed] == [["e1", "e2"]]
