@@ -16,6 +16,7 @@ from app.connectors.manifest import Manifest
 from app.core.clock import now
 from app.core.errors import Conflict, FieldError, InvalidInput, NotFound
 from app.core.ids import new_id
+from app.core.schedule import next_fire, schedule_errors
 from app.core.settings import Settings
 from app.events.publish import publish
 from app.models import CoverageYear, Credential, Instance, Sync
@@ -25,7 +26,6 @@ from app.sync.filters import filter_errors
 from app.sync.mapping_rules import mapping_errors, missing_targets
 from app.sync.options import option_errors
 from app.sync.requests import UNFINISHED, Trigger, cancel_sync, request_sync
-from app.sync.schedule import next_fire, schedule_errors
 from app.sync.settings import DEFAULT_SCHEDULE, REREAD, merged_schedule, merged_sync
 
 Sent = Mapping[str, Any]

@@ -38,6 +38,9 @@ class SealedColumn:
 SEALED = (
     SealedColumn("credentials", "sealed", ("id",), "credentials/{id}/secrets"),
     SealedColumn("vendor_tokens", "sealed", ("credential_id", "audience"), "vendor_tokens/{credential_id}/{audience}"),
+    SealedColumn("webhooks", "sealed", ("id",), "webhooks/{id}/secrets"),
+    SealedColumn("webhooks", "sealed_signing", ("id",), "webhooks/{id}/signing"),
+    SealedColumn("webhook_tokens", "sealed", ("webhook_id", "audience"), "webhook_tokens/{webhook_id}/{audience}"),
     SealedColumn("signing_keys", "sealed", ("purpose", "version"), "signing_keys/{purpose}/{version}"),
     SealedColumn(
         "idempotency_records",

@@ -1,7 +1,4 @@
-"""One-hour access tokens for clients that expect OAuth 2.0: signed JWTs that stand for an API key.
-
-The signing key is made when first needed, sealed, and shared by all replicas through the table `signing_keys`.
-"""
+"""One-hour access tokens for clients that expect OAuth 2.0: signed JWTs that stand for an API key."""
 
 from __future__ import annotations
 
@@ -12,18 +9,15 @@ from uuid import UUID
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
-from sqlalchemy import select, text
-from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.signing_keys import SigningKeys
 from app.core.clock import now
 from app.core.database import Database
-from app.models import SigningKey
 from app.vault import Vault
 
 LIFE_S = 3600
 _PURPOSE = "access_token"
 _ISSUER = "seatwise"
-_LOCK = 7_316_524_903
 _CLAIMS = jwt.JWTClaimsRegistry(
     leeway=0, iss={"essential": True, "value": _ISSUER}, sub={"essential": True}, exp={"essential": True}
 )
@@ -59,22 +53,6 @@ class Tokens:
 
     async def _signing_key(self) -> OctKey:
         if self._key is None:
-            async with self.database.session() as session:
-                self._key = OctKey.import_key(await self._load(session))
+            keys = SigningKeys(self.database, self.vault, _PURPOSE, lambda: secrets.token_bytes(32))
+            self._key = OctKey.import_key(await keys.newest())
         return self._key
-
-    async def _load(self, session: AsyncSession) -> bytes:
-        """The signing key out of the table, made there under a lock where it is missing."""
-        await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        newest = select(SigningKey).where(SigningKey.purpose == _PURPOSE).order_by(SigningKey.version.desc()).limit(1)
-        row = await session.scalar(newest)
-        if row is None:
-            secret = secrets.token_bytes(32)
-            sealed = self.vault.seal(secret, context=_context(1))
-            session.add(SigningKey(purpose=_PURPOSE, version=1, sealed=sealed))
-            return secret
-        return self.vault.open(row.sealed, context=_context(row.version))
-
-
-def _context(version: int) -> str:
-    return f"signing_keys/{_PURPOSE}/{version}"

@@ -11,8 +11,8 @@ from pydantic import BaseModel, Field
 from app.api.credentials import Options
 from app.api.resources import Body, Creator, Email, Name, Resource, Text, unset
 from app.connectors import registry
+from app.core.schedule import EVERY_PATTERN
 from app.sync.filters import OPS
-from app.sync.schedule import EVERY_PATTERN
 from app.sync.transforms import TRANSFORMS
 
 Environment = Literal["production", "staging", "development"]

@@ -18,6 +18,8 @@ from app.models.instance import (
     VendorToken,
 )
 from app.models.plan import Plan, PlanChange, PlanPage
+from app.models.report import Report, ReportChunk, ReportRun
+from app.models.webhook import Delivery, Webhook, WebhookToken
 
 __all__ = [
     "Account",
@@ -31,6 +33,7 @@ __all__ = [
     "CoverageYear",
     "Credential",
     "CustomField",
+    "Delivery",
     "EntryUser",
     "EntryYear",
     "Event",
@@ -44,6 +47,9 @@ __all__ = [
     "Plan",
     "PlanChange",
     "PlanPage",
+    "Report",
+    "ReportChunk",
+    "ReportRun",
     "SigningKey",
     "Sync",
     "SyncError",
@@ -53,4 +59,6 @@ __all__ = [
     "VendorBudget",
     "VendorToken",
     "VendorUser",
+    "Webhook",
+    "WebhookToken",
 ]

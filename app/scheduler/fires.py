@@ -16,10 +16,10 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import Conflict
+from app.core.schedule import LONGEST, next_fire
 from app.models import Instance, Sync
 from app.notifications.notify import notify
 from app.sync.requests import UNFINISHED, request_sync
-from app.sync.schedule import LONGEST, next_fire
 
 log = structlog.get_logger()
 

@@ -13,12 +13,12 @@ from pydantic import SecretStr
 from app.access.principal import Principal
 from app.core.clock import now
 from app.core.ids import new_id
+from app.core.schedule import next_fire
 from app.instances import change, get, resume, stop
 from app.models import Instance, Sync
 from app.scheduler import due, syncing
 from app.scheduler.fires import answer_fires, fires_until
 from app.sync.runtime import Runtime
-from app.sync.schedule import next_fire
 from app.sync.slots import Slots
 from tests.sync.world import World, user
 

@@ -70,7 +70,7 @@ async def test_after_a_rotation_the_old_key_can_go(old: Runtime) -> None:
     minted = await Tokens(database, old.vault).mint(credential_id)
 
     counts = await reseal_all(database, Vault.from_keys(f"{NEW},{OLD}"))
-    assert {each.table: each.resealed for each in counts} == {
+    assert {each.table: each.resealed for each in counts if each.resealed} == {
         "credentials": 1, "vendor_tokens": 1, "signing_keys": 2, "idempotency_records": 1,
     }  # fmt: skip
     assert len(await sealed_with(database)) == 1

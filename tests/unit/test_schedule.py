@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.sync.schedule import next_fire, schedule_errors
+from app.core.schedule import next_fire, schedule_errors
 
 INSTANCE = UUID("0192f0c1-7a3e-7cc4-9b1d-3f1f6a0c1111")
 

@@ -1,6 +1,6 @@
-"""When an instance's next sync is due. One function answers it, from the schedule alone.
+"""When something with a schedule (an instance, a report) is due next. One function answers it, from the schedule alone.
 
-`every` fires at a phase that comes from the instance's id, counted from the Unix epoch, so that instances spread and no
+`every` fires at a phase that comes from the instance's id, counted from the Unix epoch, so that they spread and no
 fire moves with the length of a sync. `cron` has the five standard fields (0 and 7 are Sunday) in local time: each local
 minute fires once, a doubled one the first time, a skipped one at the moment of the clock change.
 """
@@ -28,7 +28,7 @@ _UNITS = {"m": 60, "h": 3600, "d": 86400}
 _CRON_HELP = "Type five fields, minute hour day month weekday, such as '30 2 * * *'."
 
 
-def next_fire(schedule: Mapping[str, Any] | None, instance_id: UUID, after: datetime) -> datetime | None:
+def next_fire(schedule: Mapping[str, Any] | None, owner_id: UUID, after: datetime) -> datetime | None:
     """The first fire later than `after` (aware), in UTC; None where the schedule is None: then syncs start by hand.
 
     The schedule is one that `schedule_errors` finds nothing wrong with.
@@ -36,7 +36,7 @@ def next_fire(schedule: Mapping[str, Any] | None, instance_id: UUID, after: date
     if schedule is None:
         return None
     if "every" in schedule:
-        return _next_turn(_period(schedule["every"]), instance_id, after)
+        return _next_turn(_period(schedule["every"]), owner_id, after)
     return next(fire for fire in _cron_fires(schedule["cron"], _zone(schedule.get("timezone")), after) if fire > after)
 
 
@@ -97,9 +97,9 @@ def _zone(name: str | None) -> ZoneInfo:
     return ZoneInfo(name or "UTC")
 
 
-def _next_turn(period: timedelta, instance_id: UUID, after: datetime) -> datetime:
+def _next_turn(period: timedelta, owner_id: UUID, after: datetime) -> datetime:
     length = int(period.total_seconds())
-    phase = int.from_bytes(sha256(instance_id.bytes).digest()[:8]) % length
+    phase = int.from_bytes(sha256(owner_id.bytes).digest()[:8]) % length
     second = int(after.timestamp())
     return datetime.fromtimestamp(second + length - (second - phase) % length, UTC)
 
