@@ -1,8 +1,10 @@
 # syntax=docker/dockerfile:1
 FROM python:3.11-slim AS build
 WORKDIR /build
-COPY requirements.lock ./
-RUN python -m venv /opt/seatwise && /opt/seatwise/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
+# With traces for OpenTelemetry: --build-arg LOCK=requirements-tracing.lock
+ARG LOCK=requirements.lock
+COPY ${LOCK} ./
+RUN python -m venv /opt/seatwise && /opt/seatwise/bin/pip install --no-cache-dir --require-hashes -r ${LOCK}
 COPY pyproject.toml README.md LICENSE ./
 COPY app ./app
 COPY migrations ./migrations

@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench lock clean
+.PHONY: help install demo test check format bench sbom audit lock clean
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -37,8 +37,16 @@ format: .venv/.dev  ## rewrite the files as make check wants them
 bench: .venv/.dev  ## the benchmarks, each beside a baseline of the same run
 	$(BIN)/python -m benchmarks
 
+sbom: .venv/.dev  ## dist/sbom.json: what the runtime is made of, as CycloneDX
+	@mkdir -p dist
+	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o dist/sbom.json requirements.lock
+
+audit: .venv/.dev  ## known vulnerabilities of what the runtime is made of (needs a network)
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r requirements-tracing.lock
+
 lock:  ## resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra build pyproject.toml -o requirements.lock
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra build --extra tracing pyproject.toml -o requirements-tracing.lock
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra build --extra dev --extra tracing pyproject.toml -o requirements-dev.lock
 
 clean:  ## remove the environment and what the tools cached

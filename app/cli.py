@@ -1,4 +1,4 @@
-"""The command line: `seatwise serve`, `worker`, `migrate`, `key create`, `vault rotate`, `sync`, `demo`."""
+"""The command line: `serve`, `worker`, `migrate`, `key create`, `vault rotate`, `evidence rotate-key`, `doctor`, …"""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import sys
 from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import typer
 import uvloop
 from pydantic import ValidationError
 
 from app.core.clock import now
-from app.core.errors import SeatwiseError
+from app.core.errors import InvalidInput, SeatwiseError
 from app.core.settings import Settings
 
 app = typer.Typer(
@@ -28,6 +29,8 @@ keys = typer.Typer(help="API keys.", no_args_is_help=True)
 app.add_typer(keys, name="key")
 vault = typer.Typer(help="The secrets at rest.", no_args_is_help=True)
 app.add_typer(vault, name="vault")
+evidence = typer.Typer(help="Signed evidence for reviews.", no_args_is_help=True)
+app.add_typer(evidence, name="evidence")
 
 _SPAN = re.compile(r"([1-9][0-9]{0,3})([mhd])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -70,18 +73,22 @@ def migrate() -> None:
 @keys.command("create")
 def create(
     name: Annotated[str, typer.Option(help="Whose key it is.")],
-    role: Annotated[Literal["viewer", "operator", "admin"], typer.Option(help="What it may do.")],
+    role: Annotated[Literal["ingest", "viewer", "operator", "admin"], typer.Option(help="What it may do.")],
     expires_in: Annotated[str | None, typer.Option(help="Its life, such as 12h or 30d; without end if absent.")] = None,
+    instance: Annotated[UUID | None, typer.Option(help="Id of the instance that an ingest key is bound to.")] = None,
 ) -> None:
     """Make an API key and print it, alone, on standard output."""
     from app.access.keys import create_key
+    from app.models import Instance
     from app.opening import opened
 
     expires_at = now() + _span(expires_in) if expires_in is not None else None
 
     async def run() -> str:
         async with opened(_settings()) as runtime, runtime.database.session() as session:
-            return create_key(session, name=name, role=role, expires_at=expires_at).secret
+            if instance is not None and await session.get(Instance, instance) is None:
+                raise SeatwiseError("There is no instance with this id.")
+            return create_key(session, name=name, role=role, expires_at=expires_at, instance_id=instance).secret
 
     typer.echo(_run(run()))
 
@@ -103,6 +110,28 @@ def rotate() -> None:
         return not unreadable
 
     if not _run(run()):
+        raise typer.Exit(1)
+
+
+@evidence.command("rotate-key")
+def rotate_key() -> None:
+    """Sign evidence with a new key from now on; what older keys signed is still verified. Prints its key id."""
+    from app.certifications.evidence import renew_key
+    from app.opening import opened
+
+    async def run() -> str:
+        async with opened(_settings()) as runtime:
+            return await renew_key(runtime)
+
+    typer.echo(_run(run()))
+
+
+@app.command()
+def doctor() -> None:
+    """Look at configuration, database, keys, clock, mail and outbound calls; exit status 0 only if all is well."""
+    from app.doctor import main as look
+
+    if not _run(look(_settings(), typer.echo)):
         raise typer.Exit(1)
 
 
@@ -134,6 +163,9 @@ def main() -> None:
     """Entry of the `seatwise` command. Expected faults are one line on standard error and exit status 1."""
     try:
         app()
+    except InvalidInput as error:
+        print(f"seatwise: {' '.join(each.detail for each in error.errors)}", file=sys.stderr)
+        sys.exit(1)
     except SeatwiseError as error:
         print(f"seatwise: {error.detail}", file=sys.stderr)
         sys.exit(1)

@@ -23,7 +23,7 @@ from app.core.errors import Conflict, FieldError, InvalidInput, NotFound, Vendor
 from app.core.ids import new_id
 from app.core.settings import Settings
 from app.http.auth import private_key_problem
-from app.models import Credential, Instance, VendorToken
+from app.models import Credential, Instance, SourceMapping, VendorToken
 from app.sync.comparison import refusal_of
 from app.sync.connection import connect
 from app.sync.options import option_errors
@@ -126,6 +126,9 @@ async def delete(session: AsyncSession, credential: Credential) -> None:
     if instances:
         names = ", ".join(instance["name"] for instance in instances)
         raise Conflict(f"It is in use by {names}. Give them another credential first.", instances=instances)
+    mapped = select(SourceMapping.source_name).where(SourceMapping.tenant_id == credential.id)
+    if sources := (await session.scalars(mapped.order_by(SourceMapping.source_name).limit(5))).all():
+        raise Conflict(f"Source mappings stand on it: {', '.join(sources)}. Delete them first.")
     await session.delete(credential)
     await session.flush()
 

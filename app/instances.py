@@ -42,6 +42,12 @@ async def create(session: AsyncSession, settings: Settings, sent: Sent, *, by: P
     if sent["connector"] not in registry.MANIFESTS:
         raise InvalidInput.at("#/connector", f"There is no such connector; there are {', '.join(registry.MANIFESTS)}.")
     manifest = registry.manifest(sent["connector"])
+    if not manifest.streams:
+        uses = " and ".join(manifest.capabilities).replace("_", " ")
+        raise InvalidInput.at(
+            "#/connector",
+            f"{manifest.name} brings nobody into the books, so no instance syncs it; its credentials serve {uses}.",
+        )
     at = now()
     instance = Instance(
         id=new_id(),

@@ -13,6 +13,8 @@ from starlette.middleware.cors import CORSMiddleware
 
 from app.access.authentication import Authentication
 from app.access.keys import ensure_first_key
+from app.access.links import RunLinks
+from app.access.oidc import Issuer
 from app.access.tokens import Tokens
 from app.api import (
     accounts,
@@ -20,25 +22,42 @@ from app.api import (
     applications,
     audit,
     catalog,
+    certifications,
     connectors,
+    contracts,
     credentials,
+    deliveries,
     docs,
+    erasure,
+    events,
+    exemptions,
     fields,
     grouping,
     health,
     history,
     instances,
+    isc,
+    jwks,
+    licences,
+    links,
     mapping,
     notifications,
     oauth,
     openapi,
+    overview,
     people,
     plans,
     problems,
+    report_runs,
+    reports,
+    source_mappings,
     syncs,
+    webhooks,
 )
 from app.api.health import Metrics
 from app.api.middleware import BodyLimit, Edge, Gate
+from app.api.traces import Traced
+from app.core import tracing
 from app.core.settings import Settings
 from app.sync.runtime import Runtime
 
@@ -48,10 +67,16 @@ _DESCRIPTION = "Who has a seat where, and on which days it is used."
 _NOUNS = (
     accounts,
     people,
+    erasure,
     syncs,
     applications,
     instances,
     plans,
+    licences,
+    overview,
+    reports,
+    report_runs,
+    links,
     connectors,
     credentials,
     mapping,
@@ -59,13 +84,32 @@ _NOUNS = (
     history,
     fields,
     catalog,
+    contracts,
+    exemptions,
+    isc,
+    source_mappings,
+    certifications,
+    jwks,
+    events,
+    webhooks,
+    deliveries,
     notifications,
     api_keys,
     audit,
     oauth,
     health,
 )
-_EXPOSED = ["X-Request-Id", "ETag", "Location", "Link", "Retry-After", "Idempotent-Replayed"]
+_EXPOSED = [
+    "X-Request-Id",
+    "ETag",
+    "Location",
+    "Link",
+    "Retry-After",
+    "Idempotent-Replayed",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Content-Disposition",
+]
 
 
 def create_app(runtime: Runtime, *, background: Sequence[Background] = ()) -> FastAPI:
@@ -95,10 +139,17 @@ def create_app(runtime: Runtime, *, background: Sequence[Background] = ()) -> Fa
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        middleware=[Middleware(Edge, metrics=metrics, gate=gate), *_cors(runtime.settings), Middleware(BodyLimit)],
+        middleware=[
+            *_traced(),
+            Middleware(Edge, metrics=metrics, gate=gate),
+            *_cors(runtime.settings),
+            Middleware(BodyLimit),
+        ],
     )
     app.state.runtime = runtime
-    app.state.authentication = Authentication(runtime.database, Tokens(runtime.database, runtime.vault))
+    tokens = Tokens(runtime.database, runtime.vault)
+    app.state.authentication = Authentication(runtime.database, tokens, Issuer(runtime.settings))
+    app.state.run_links = RunLinks(runtime.database, runtime.vault)
     app.state.metrics = metrics
     app.state.gate = gate
     app.state.token_failures = oauth.Failures()
@@ -108,6 +159,10 @@ def create_app(runtime: Runtime, *, background: Sequence[Background] = ()) -> Fa
     for noun in _NOUNS:
         app.include_router(noun.router)
     return app
+
+
+def _traced() -> list[Middleware]:
+    return [Middleware(Traced)] if tracing.is_on() else []
 
 
 def _cors(settings: Settings) -> list[Middleware]:

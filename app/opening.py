@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
+from app.access.audit_store import make_months
 from app.core import embedded
 from app.core.database import Database, open_database
 from app.core.errors import SeatwiseError
@@ -38,6 +39,7 @@ async def opened(settings: Settings) -> AsyncIterator[Runtime]:
     vault = Vault.from_keys(encryption_keys(settings))
     async with open_database_of(settings) as database:
         await migrate(database)
+        await make_months(database)
         await prove_keys(database, vault)
         yield Runtime(settings, database, vault)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 
@@ -11,6 +12,9 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from app.access.links import remember_listener
+from app.api.wire import BoundedHttp
+from app.core import tracing
 from app.core.logging import configure as configure_logging
 from app.core.settings import Settings
 from app.main import Background, create_app
@@ -34,6 +38,13 @@ class _Server(uvicorn.Server):
     def __init__(self, application: FastAPI, config: uvicorn.Config) -> None:
         super().__init__(config)
         self._gate = application.state.gate
+        self._database = application.state.runtime.database
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            await remember_listener(self._database, host, port)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -54,22 +65,26 @@ class _Server(uvicorn.Server):
 async def serve(settings: Settings, *, host: str, port: int, workers: bool) -> None:
     """Serve until SIGTERM or SIGINT."""
     configure_logging(settings)
-    async with opened(settings) as runtime:
+    async with opened(settings) as runtime, tracing.traced(runtime.process_id):
         application = create_app(runtime, background=_background(runtime, workers=workers))
-        config = uvicorn.Config(
-            application,
-            host=host,
-            port=port,
-            loop="none",
-            http="httptools",
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=DRAIN_S,
-        )
-        await _Server(application, config).serve()
+        await _Server(application, config_of(application, host=host, port=port)).serve()
+
+
+def config_of(application: FastAPI, *, host: str, port: int) -> uvicorn.Config:
+    """How uvicorn serves the application."""
+    return uvicorn.Config(
+        application,
+        host=host,
+        port=port,
+        loop="none",
+        http=BoundedHttp,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=DRAIN_S,
+    )
 
 
 async def work(settings: Settings) -> None:
@@ -80,6 +95,7 @@ async def work(settings: Settings) -> None:
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop.set)
     async with opened(settings) as runtime, AsyncExitStack() as stack:
+        await stack.enter_async_context(tracing.traced(runtime.process_id))
         for begin in _background(runtime, workers=True):
             await stack.enter_async_context(begin())
         log.info("worker.started")

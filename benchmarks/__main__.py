@@ -1,4 +1,4 @@
-"""`python -m benchmarks [ingest|list|activity] [--quick]`: all of them without a name, a table each on stdout."""
+"""`python -m benchmarks [ingest|deliveries|list|activity|report] [--quick]`: without a name all of them, as tables."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterable
 
-from benchmarks import activity, ingest, listing, server
+from benchmarks import activity, deliveries, ingest, listing, reporting, server
 from benchmarks.books import write_books
 from benchmarks.tables import Table
 
-NAMES = ("ingest", "list", "activity")
+ON_BOOKS = ("list", "activity", "report")
+NAMES = ("ingest", "deliveries", *ON_BOOKS)
 FULL_PEOPLE, QUICK_PEOPLE = 25_000, 100
 
 
@@ -28,7 +29,9 @@ async def main(names: Iterable[str], *, quick: bool) -> None:
     async with server.running() as running:
         if "ingest" in names:
             await show(ingest.measure(running, ingest.QUICK if quick else ingest.FULL))
-        if "list" not in names and "activity" not in names:
+        if "deliveries" in names:
+            await show(deliveries.measure(running, deliveries.QUICK if quick else deliveries.FULL))
+        if not set(ON_BOOKS) & set(names):
             return
         async with running.database("books") as url:
             books = await write_books(url, QUICK_PEOPLE if quick else FULL_PEOPLE)
@@ -36,6 +39,8 @@ async def main(names: Iterable[str], *, quick: bool) -> None:
                 await show(listing.measure(running, url, books, listing.QUICK if quick else listing.FULL))
             if "activity" in names:
                 await show(activity.measure(url, books, activity.QUICK if quick else activity.FULL))
+            if "report" in names:
+                await show(reporting.measure(running, url, reporting.QUICK if quick else reporting.FULL))
 
 
 def _end(task: asyncio.Task[None] | None) -> None:

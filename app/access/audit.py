@@ -16,7 +16,7 @@ from app.models import AuditEvent
 MASK = "***"
 _SECRET_NAMES = ("secret", "password", "private_key", "token", "api_key", "key_hash", "sealed", "authorization")
 # Names that hold such a word and are no secret.
-_PLAIN_NAMES = {"secrets_set", "token_expires_at"}
+_PLAIN_NAMES = {"secrets_set", "token_expires_at", "token_url"}
 
 
 class Origin(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.access.keys import principal_of_id, principal_of_key
+from app.access.oidc import Issuer
 from app.access.principal import Principal
 from app.access.tokens import Tokens
 from app.core.database import Database
@@ -15,13 +16,17 @@ _NOBODY = "Send a valid API key or access token: Authorization: Bearer <key>."
 
 @dataclass(frozen=True, slots=True)
 class Authentication:
-    """Knows API keys and the access tokens minted for them."""
+    """Knows API keys, the access tokens minted for them, and the tokens of the identity provider."""
 
     database: Database
     tokens: Tokens
+    issuer: Issuer
 
     async def authenticate(self, authorization: str | None) -> Principal:
-        """Whom an Authorization header stands for. Raises NotAuthenticated, which never repeats it."""
+        """Whom an Authorization header stands for.
+
+        Raises NotAuthenticated, which never repeats it; of the identity provider's tokens what Issuer.read raises.
+        """
         scheme, _, bearer = (authorization or "").partition(" ")
         bearer = bearer.strip()
         if scheme.lower() != "bearer" or not bearer:
@@ -35,5 +40,7 @@ class Authentication:
         """Whom a token stands for. An API key does not look like one, so it costs nothing here."""
         if not bearer.startswith("eyJ"):
             return None
+        if self.issuer.issued(bearer):
+            return await self.issuer.read(bearer)
         key_id = await self.tokens.read(bearer)
         return None if key_id is None else await principal_of_id(self.database, key_id)

@@ -12,6 +12,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.principal import Principal, Role
+from app.core import locks
 from app.core.clock import now
 from app.core.database import Database, Record
 from app.core.errors import InvalidInput
@@ -20,7 +21,6 @@ from app.core.settings import Settings
 from app.models import ApiKey
 
 PREFIX = "sw_"
-_FIRST_KEY_LOCK = 7_316_524_902
 
 _VALID = """
 SELECT id, name, email, role,
@@ -49,9 +49,22 @@ def hash_of(key: str) -> bytes:
 
 
 def create_key(
-    session: AsyncSession, *, name: str, role: Role, email: str | None = None, expires_at: datetime | None = None
+    session: AsyncSession,
+    *,
+    name: str,
+    role: Role,
+    email: str | None = None,
+    expires_at: datetime | None = None,
+    instance_id: UUID | None = None,
 ) -> NewKey:
-    """Make a key: `sw_` and 32 random bytes in base64url. Raises InvalidInput when it would have expired already."""
+    """Make a key: `sw_` and 32 random bytes in base64url.
+
+    instance_id   whom a key with the role `ingest` is bound to; for that role and no other.
+    Raises InvalidInput when it would have expired already, or is bound where it must not be.
+    """
+    if (role == "ingest") != (instance_id is not None):
+        detail = "A key with the role ingest, and no other, is bound to one instance."
+        raise InvalidInput.at("#/instance_id", detail)
     if expires_at is not None and expires_at <= now():
         raise InvalidInput.at("#/expires_at", "This time is past; name a later one, or null for a key without end.")
     secret = PREFIX + secrets.token_urlsafe(32)
@@ -62,6 +75,7 @@ def create_key(
         email=email,
         key_hash=hash_of(secret),
         expires_at=expires_at,
+        instance_id=instance_id,
         last_used_at=None,
         revoked_at=None,
         created_at=now(),
@@ -95,7 +109,7 @@ async def ensure_first_key(database: Database, settings: Settings) -> str | None
     Answers the generated key, to be shown once, else None. Processes that start together agree under a lock.
     """
     async with database.session() as session:
-        await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _FIRST_KEY_LOCK})
+        await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": locks.FIRST_KEY})
         if settings.admin_key is not None:
             await _ensure_known(session, settings.admin_key.get_secret_value(), settings.admin_email)
             return None

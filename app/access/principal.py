@@ -6,18 +6,23 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 from uuid import UUID
 
-Role = Literal["viewer", "operator", "admin"]
+Role = Literal["ingest", "viewer", "operator", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
+"""From the least to the most; `ingest` may nothing but hand records to one instance."""
+
+OIDC_ROLES: tuple[Role, ...] = ("viewer", "operator", "admin")
+"""Those that a token of the identity provider may name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
     """The caller. A token minted for an API key acts as that key.
 
-    type  what `id` names: `api_key`, or `system` for work that nobody asked for.
+    type  what `id` names: `api_key`, `oidc` for a subject of the identity provider (an id made of issuer and subject),
+          or `system` for work that nobody asked for.
     """
 
-    type: Literal["api_key", "system"]
+    type: Literal["api_key", "oidc", "system"]
     id: UUID | None
     name: str
     email: str | None

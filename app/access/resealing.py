@@ -48,6 +48,7 @@ SEALED = (
         ("caller", "path", "key"),
         "idempotency_records/{caller}/{path}/{key}",
     ),
+    SealedColumn("erasures", "sealed", ("person_id",), "erasures/{person_id}"),
 )
 
 

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from sqlalchemy import Select, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core import locks
 from app.core.database import Database
 from app.models import SigningKey
 from app.vault import Vault
-
-_LOCK = 7_316_524_903
 
 
 @dataclass(slots=True)
@@ -49,7 +48,7 @@ class SigningKeys:
     async def renew(self) -> None:
         """Make a new key and sign with it from now on; other processes do from their next start."""
         async with self.database.session() as session:
-            await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": locks.SIGNING_KEYS})
             newest = await session.scalar(self._newest_row())
             self._newest = self._add(session, newest.version + 1 if newest else 1)
 
@@ -57,7 +56,7 @@ class SigningKeys:
         return select(SigningKey).where(SigningKey.purpose == self.purpose).order_by(SigningKey.version.desc()).limit(1)
 
     async def _load(self, session: AsyncSession) -> bytes:
-        await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": locks.SIGNING_KEYS})
         row = await session.scalar(self._newest_row())
         return self._add(session, 1) if row is None else self._open(row)
 

@@ -19,8 +19,8 @@ from app.api.lists import ListOf, Page, list_answer, paging, select_page
 from app.api.resources import Body, Email, Moment, Name, Resource, answer, etag_of, require_match
 from app.api.unit_of_work import Route
 from app.core.clock import now
-from app.core.errors import NotFound
-from app.models import ApiKey
+from app.core.errors import InvalidInput, NotFound
+from app.models import ApiKey, Instance
 
 router = APIRouter(prefix="/v1/api-keys", tags=["API keys"], route_class=Route)
 
@@ -29,7 +29,8 @@ class NewApiKey(Body):
     """A key to be made."""
 
     name: Name
-    role: Role
+    role: Role = Field(description="`ingest` may only hand records to the instance that it is bound to.")
+    instance_id: UUID | None = Field(default=None, description="The instance of a key with the role `ingest`.")
     email: Email | None = Field(default=None, description="Where to write to whoever holds the key.")
     expires_at: Moment | None = Field(default=None, description="A time to come; null for a key without end.")
 
@@ -39,6 +40,7 @@ class ApiKeyAnswer(Resource):
 
     name: str = Field(examples=["Reporting script"])
     role: Role
+    instance_id: UUID | None = Field(description="The instance of a key with the role `ingest`.", examples=[None])
     email: str | None = Field(examples=["ada@example.com"])
     expires_at: datetime | None
     last_used_at: datetime | None = Field(description="To the minute.")
@@ -68,7 +70,9 @@ async def list_api_keys(
 @router.post("", operation_id="create_api_key", status_code=201, response_model=MadeApiKey)
 async def create_api_key(request: Request, caller: Admin, session: Session, body: NewApiKey) -> Response:
     """Make a key. Its id and itself are also a client id and secret for /oauth/token."""
-    made = create_key(session, name=body.name, role=body.role, email=body.email, expires_at=body.expires_at)
+    if body.instance_id is not None and await session.get(Instance, body.instance_id) is None:
+        raise InvalidInput.at("#/instance_id", "There is no instance with this id.")
+    made = create_key(session, **body.model_dump())
     key = shown(made.row)
     audit(session, caller, request, "api_key.created", "api_key", key.id, key.name, None, key.model_dump())
     answered = MadeApiKey(**key.model_dump(), key=made.secret)

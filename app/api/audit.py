@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
-from app.api.deps import Admin, Session
+from app.api.deps import Admin, Books, Session
 from app.api.lists import ListOf, Page, list_answer, paging, select_page
-from app.api.resources import Moment
+from app.api.resources import Moment, as_json
 from app.api.unit_of_work import Route
+from app.core.database import Database
 from app.models import AuditEvent
 
 router = APIRouter(prefix="/v1/audit-events", tags=["Audit"], route_class=Route)
+LINES_AT_ONCE = 500
 
 
 class Actor(BaseModel):
@@ -59,18 +63,27 @@ def shown(event: AuditEvent) -> AuditAnswer:
     )
 
 
-@router.get("", operation_id="list_audit_events", response_model=ListOf[AuditAnswer])
+@router.get(
+    "",
+    operation_id="list_audit_events",
+    response_model=ListOf[AuditAnswer],
+    responses={200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}},
+)
 async def list_audit_events(
     request: Request,
     _caller: Admin,
     session: Session,
+    books: Books,
     page: Annotated[Page, Depends(paging())],
     action: Annotated[str | None, Query(examples=["credential.created"])] = None,
     resource_id: Annotated[str | None, Query(description="Id of what was changed.")] = None,
     actor_id: Annotated[str | None, Query(description="Id of who changed it.")] = None,
     since: Annotated[Moment | None, Query(description="Only changes at or after this time.")] = None,
+    form: Annotated[
+        Literal["ndjson"] | None, Query(alias="format", description="All of them, oldest first, a line each.")
+    ] = None,
 ) -> Response:
-    """Changes, newest first."""
+    """Changes, newest first; with `format=ndjson` all of them as a stream, oldest first."""
     statement = select(AuditEvent)
     if action is not None:
         statement = statement.where(AuditEvent.action == action)
@@ -80,5 +93,22 @@ async def list_audit_events(
         statement = statement.where(AuditEvent.actor["id"].astext == actor_id)
     if since is not None:
         statement = statement.where(AuditEvent.at >= since)
+    if form is not None:
+        return StreamingResponse(_lines(books, statement), media_type="application/x-ndjson")
     found = await select_page(session, statement, page, identity=AuditEvent.id)
     return list_answer(request, page, [shown(event) for event in found.items], last=found.last, total=found.total)
+
+
+async def _lines(books: Database, statement: Select[AuditEvent]) -> AsyncIterator[bytes]:
+    """A page after the other, each in a transaction of its own, so that a slow reader holds nothing."""
+    after: UUID | None = None
+    while True:
+        paged = statement.order_by(AuditEvent.id).limit(LINES_AT_ONCE)
+        if after is not None:
+            paged = paged.where(AuditEvent.id > after)
+        async with books.session() as session:
+            events = (await session.scalars(paged)).all()
+        yield b"".join(as_json(shown(event)) + b"\n" for event in events)
+        if len(events) < LINES_AT_ONCE:
+            return
+        after = events[-1].id

@@ -1,4 +1,6 @@
-"""Reading a JSON body strictly, so that what passes can be stored: no NaN, no NUL, no half characters."""
+"""Reading a JSON body strictly, so that what passes can be stored and means one thing: no NaN, no NUL, no half
+characters, no member twice.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ from fastapi import Request
 from app.core.errors import FieldError, InvalidInput
 
 MAX_DEPTH = 60
+MOST_INTEGER = 2**63 - 1
 JSON_TYPES = frozenset({"application/json"})
 PATCH_TYPES = JSON_TYPES | {"application/merge-patch+json"}
 
@@ -27,7 +30,7 @@ class StrictRequest(Request):
 
 def _parsed(body: bytes) -> Any:
     try:
-        value = json.loads(body.decode(), parse_constant=_refuse)
+        value = json.loads(body.decode(), parse_constant=_refuse, object_pairs_hook=_object)
     except UnicodeDecodeError as error:
         raise InvalidInput.at("#", "The body is not JSON: it is not UTF-8.") from error
     except RecursionError as error:
@@ -39,6 +42,14 @@ def _parsed(body: bytes) -> Any:
         raise InvalidInput.at("#", "The body is not JSON: a number in it is too large or none.") from error
     refuse_unstorable(value)
     return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Raises InvalidInput for a member that stands twice, of which each reader would take another one."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise InvalidInput.at("#", "A member stands twice in one object of the body.")
+    return members
 
 
 def _refuse(_constant: str) -> NoReturn:
@@ -70,6 +81,8 @@ def _problem(item: object) -> str | None:
     if isinstance(item, str):
         return _text_problem(item)
     if isinstance(item, float) and not math.isfinite(item):
+        return "This number is too large."
+    if isinstance(item, int) and not -MOST_INTEGER <= item <= MOST_INTEGER:
         return "This number is too large."
     return None
 

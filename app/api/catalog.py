@@ -29,7 +29,10 @@ def _once(values: list[str]) -> list[str]:
 
 Key = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,99}$", examples=["salesforce"])]
 Domain = Annotated[
-    str, Field(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}$", examples=["salesforce.com"])
+    str,
+    Field(
+        max_length=253, pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}$", examples=["salesforce.com"]
+    ),
 ]
 Definition = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\s\x00]+$", examples=["salesforce"])]
 Domains = Annotated[list[Domain], Field(max_length=50), AfterValidator(_once)]

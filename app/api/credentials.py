@@ -25,10 +25,14 @@ from app.models import Credential
 router = APIRouter(prefix="/v1/credentials", tags=["Credentials"], route_class=Route)
 
 SecretText = Annotated[str, Field(min_length=1, max_length=20_000)]
-Place = Annotated[dict[Literal["env", "file"], Annotated[str, Field(min_length=1)]], Field(min_length=1, max_length=1)]
+Place = Annotated[
+    dict[Literal["env", "file"], Annotated[str, Field(min_length=1, max_length=4096)]],
+    Field(min_length=1, max_length=1),
+]
 Secrets = Annotated[
     dict[str, SecretText | Place],
     Field(
+        max_length=20,
         description="By name, as the scheme's `secrets_schema` asks. With storage `local` each is"
         ' `{"env": "NAME"}` or `{"file": "/path"}`.',
         json_schema_extra={"writeOnly": True},
@@ -37,7 +41,11 @@ Secrets = Annotated[
 ]
 Options = Annotated[
     dict[str, Any],
-    Field(description="Connection options, as the connector's `options_schema` asks.", examples=[{"region": "eu"}]),
+    Field(
+        max_length=100,
+        description="Connection options, as the connector's `options_schema` asks.",
+        examples=[{"region": "eu"}],
+    ),
 ]
 
 
@@ -62,7 +70,7 @@ class NewCredential(Body):
 
     name: Name
     connector: Annotated[str, Field(json_schema_extra={"enum": list(registry.MANIFESTS)})]
-    scheme: Annotated[str, Field(examples=["oauth2_client_credentials"])]
+    scheme: Annotated[str, Field(max_length=100, examples=["oauth2_client_credentials"])]
     storage: Literal["vault", "local"] = "vault"
     secrets: Secrets
     options: Options = Field(default_factory=dict)

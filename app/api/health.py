@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Literal
 
 import asyncpg
@@ -12,6 +13,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.api.deps import Runtime
+from app.api.gauges import Gauges
 from app.api.openapi import problems
 from app.api.problems import RETRY_AFTER_S, problem
 from app.api.unit_of_work import Route
@@ -21,6 +23,8 @@ from app.core.database import Database
 log = structlog.get_logger(__name__)
 router = APIRouter(tags=["Health"], route_class=Route)
 TICK_S = 30
+# A process that gets no answer for so long, or no connection, is not one to send requests to.
+READY_WITHIN_S = 4
 _TICKED = "SELECT EXISTS (SELECT FROM ticks WHERE at > now() - make_interval(secs => $1))"
 
 
@@ -29,6 +33,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.gauges = Gauges(self.registry)
         labels = ("method", "route", "status")
         self._requests = Counter("seatwise_http_requests", "Requests answered.", labels, registry=self.registry)
         self._seconds = Histogram(
@@ -84,9 +89,10 @@ async def get_readiness(request: Request, runtime: Runtime) -> Ready | Response:
 
 async def _checks(database: Database) -> list[Check]:
     try:
-        if not await schema.at_head(database):
-            return [Check(name="migrations", ok=False, detail="The database needs this version's migrations.")]
-        ticked = await database.pool.fetchval(_TICKED, TICK_S)
+        async with asyncio.timeout(READY_WITHIN_S):
+            if not await schema.is_servable(database):
+                return [Check(name="migrations", ok=False, detail="The database needs this version's migrations.")]
+            ticked = await database.pool.fetchval(_TICKED, TICK_S)
     except (OSError, TimeoutError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         log.warning("database_unreachable", error=type(error).__name__)
         return [Check(name="database", ok=False, detail="The database cannot be reached.")]
@@ -100,7 +106,8 @@ async def _checks(database: Database) -> list[Check]:
 
 
 @router.get("/metrics", operation_id="get_metrics", response_class=Response, include_in_schema=False)
-async def get_metrics(request: Request) -> Response:
-    """Figures of this process in Prometheus' text format."""
+async def get_metrics(request: Request, runtime: Runtime) -> Response:
+    """Figures of this process, and of the database, in Prometheus' text format."""
     metrics: Metrics = request.app.state.metrics
+    await metrics.gauges.refresh(runtime.database)
     return Response(generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 _ALWAYS_OPEN = {"/healthz", "/metrics"}
 _QUIET = {"/healthz", "/readyz", "/metrics"}
 MAX_BODY_BYTES = 4 * 1024 * 1024
+BODY_S = 60.0
 
 
 @dataclass(slots=True)
@@ -57,7 +59,9 @@ class Edge:
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 seen.status, seen.started = message["status"], True
-                MutableHeaders(scope=message)["X-Request-Id"] = seen.request_id
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = seen.request_id
+                headers.update(scope["state"].get("headers", {}))
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=seen.request_id):
@@ -103,7 +107,7 @@ def _request_id(scope: Scope) -> str:
 
 
 class BodyLimit:
-    """Refuses a body beyond MAX_BODY_BYTES, told beforehand or found while reading."""
+    """Refuses a body beyond MAX_BODY_BYTES, told beforehand or found while reading, or not here within BODY_S."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -116,11 +120,18 @@ class BodyLimit:
         if declared.isdecimal() and int(declared) > MAX_BODY_BYTES:
             await _too_large(scope)(scope, receive, send)
             return
-        read = 0
+        read, whole = 0, False
+        late_at = asyncio.get_running_loop().time() + BODY_S
 
         async def counted() -> Message:
-            nonlocal read
-            message = await receive()
+            nonlocal read, whole
+            try:
+                # What comes after the body is the end of the connection, for which streams wait as long as they last.
+                async with asyncio.timeout_at(None if whole else late_at):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, _TOO_SLOW, {"Connection": "close"}) from None
+            whole = not message.get("more_body", False)
             read += len(message.get("body", b""))
             if read > MAX_BODY_BYTES:
                 raise HTTPException(413, _TOO_LARGE)
@@ -130,6 +141,7 @@ class BodyLimit:
 
 
 _TOO_LARGE = f"A body may have {MAX_BODY_BYTES} bytes at most."
+_TOO_SLOW = f"A body has to be here within {BODY_S:g} s."
 
 
 def _too_large(scope: Scope) -> ASGIApp:

@@ -18,14 +18,13 @@ from app.api.deps import Admin, Session, Viewer
 from app.api.lists import ListOf, Page, list_answer, paging, select_page
 from app.api.resources import Body, Email, Resource, answer, require_match
 from app.api.unit_of_work import Route
+from app.core import locks
 from app.core.clock import now
 from app.core.errors import NotFound
 from app.models import Notification, NotificationEmail, NotificationRecipient
 from app.notifications.notify import Kind, each_once
 
 router = APIRouter(prefix="/v1", tags=["Notifications"], route_class=Route)
-
-_LOCK = 7_316_524_905
 
 
 class Recipients(Body):
@@ -67,7 +66,7 @@ async def get_recipients(request: Request, _caller: Viewer, session: Session) ->
 @router.put("/notification-recipients", operation_id="replace_notification_recipients", response_model=Recipients)
 async def replace_recipients(request: Request, caller: Admin, session: Session, body: Recipients) -> Response:
     """Replace the recipients. An address that is given twice is kept once."""
-    await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": locks.RECIPIENTS})
     before = await _recipients(session)
     require_match(request, before)
     emails = each_once(body.emails)

@@ -23,8 +23,10 @@ from app.access.tokens import LIFE_S
 
 router = APIRouter(tags=["OAuth"])
 FAILURES, WINDOW_S = 20, 60
+MAX_FORM_BYTES = 64 * 1024
 _KNOWN = ("grant_type", "client_id", "client_secret")
 _KEPT_CLIENTS = 10_000
+_KEPT_LENGTH = 100
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
@@ -57,12 +59,13 @@ class Failures:
         return max(1, math.ceil(times[-FAILURES] + WINDOW_S - time.monotonic()))
 
     def note(self, client_id: str) -> None:
+        client_id = client_id[:_KEPT_LENGTH]
         if len(self._times) >= _KEPT_CLIENTS and client_id not in self._times:
             self._times.pop(next(iter(self._times)))
         self._times.setdefault(client_id, deque(maxlen=FAILURES)).append(time.monotonic())
 
     def _recent(self, client_id: str) -> deque[float]:
-        times = self._times.get(client_id, deque())
+        times = self._times.get(client_id[:_KEPT_LENGTH], deque())
         while times and times[0] <= time.monotonic() - WINDOW_S:
             times.popleft()
         return times
@@ -76,8 +79,12 @@ _FORM = {
                 "type": "object",
                 "properties": {
                     "grant_type": {"type": "string", "enum": ["client_credentials"]},
-                    "client_id": {"type": "string", "description": "Id of an API key, where Basic is not used."},
-                    "client_secret": {"type": "string", "description": "The key itself."},
+                    "client_id": {
+                        "type": "string",
+                        "maxLength": 200,
+                        "description": "Id of an API key, where Basic is not used.",
+                    },
+                    "client_secret": {"type": "string", "maxLength": 2000, "description": "The key itself."},
                 },
                 "required": ["grant_type"],
             },
@@ -104,7 +111,10 @@ _FORM = {
 )
 async def mint_token(request: Request) -> JSONResponse:
     """A one-hour access token (RFC 6749 section 4.4). Unknown parameters are ignored."""
-    form = parse_qs((await request.body()).decode("utf-8", "replace"), keep_blank_values=True)
+    body = await request.body()
+    if len(body) > MAX_FORM_BYTES:
+        return _refusal(400, "invalid_request", f"The form may have {MAX_FORM_BYTES} bytes at most.")
+    form = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
     if any(len(form.get(name, ())) > 1 for name in _KNOWN):
         return _refusal(400, "invalid_request", "A parameter was sent more than once.")
     sent = {name: values[0] for name, values in form.items()}

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from app.api import outgoing, resource_links
 from app.api.idempotency import HEADER as IDEMPOTENCY_HEADER
 from app.api.idempotency import KEY_PATTERN
 from app.api.problems import MEDIA_TYPE, Problem, title_of, type_of
@@ -20,6 +21,12 @@ TAGS = [
     {"name": "People", "description": "Humans, tied together over all their accounts."},
     {"name": "Applications", "description": "SaaS applications, their seats and their use."},
     {"name": "Accounts", "description": "Seats: one user in one application, and the days of use."},
+    {"name": "Licences", "description": "Seats bought and used, what the unused cost, and which to take back."},
+    {"name": "Reports", "description": "Saved questions over accounts, people and applications."},
+    {"name": "Certifications", "description": "SailPoint's sources mapped to applications; evidence for reviews."},
+    {"name": "Events", "description": "What happened, in order, to pull; the same messages as webhooks push."},
+    {"name": "Webhooks", "description": "Endpoints that messages are posted to, signed."},
+    {"name": "Deliveries", "description": "What became of each message, and sending it again."},
     {"name": "Notifications", "description": "What people were told, by mail and here, and whom it goes to."},
     {"name": "Fields", "description": "Custom fields that mappings fill."},
     {"name": "Catalogue", "description": "Well-known applications, to which those of all instances are tied."},
@@ -38,6 +45,7 @@ _DETAILS = {
     410: "What was asked for is no longer kept.",
     412: "`If-Match` names an older state.",
     413: "The body is too large.",
+    414: "The URL is too long.",
     415: "The body has another media type than JSON.",
     422: "The input cannot be used; `errors` names each bad field.",
     429: "Too many requests; wait as `Retry-After` says.",
@@ -51,8 +59,8 @@ _WITH_RETRY_AFTER = {429, 503}
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Errors for `responses=` of a route, beside those that every operation gets by itself.
 
-    By itself: 401, 403, 503; 404 with a path parameter; 422 with input, 413 and 415 with a body; 409 of POST
-    (idempotency); 412 of PATCH, PUT and DELETE; 400 of lists.
+    By itself: 401, 403, 503; 404 with a path parameter; 422 with input, 413 and 415 with a body; 414 with a parameter
+    that may come often; 409 of POST (idempotency); 412 of PATCH, PUT and DELETE; 400 of lists.
     """
     return {status: _response(status) for status in statuses}
 
@@ -98,6 +106,7 @@ def _describe(app: FastAPI) -> dict[str, Any]:
     problem_schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(problem_schema.pop("$defs", {}))
     schemas["Problem"] = problem_schema
+    outgoing.describe(document)
     components["securitySchemes"] = {
         "bearer": {
             "type": "http",
@@ -108,6 +117,7 @@ def _describe(app: FastAPI) -> dict[str, Any]:
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             _complete(path, method, operation)
+    resource_links.describe(document)
     document["components"]["schemas"] = dict(sorted(schemas.items()))
     return document
 
@@ -142,6 +152,8 @@ def _statuses(path: str, operation: dict[str, Any]) -> set[int]:
         statuses.add(422)
     if "requestBody" in operation:
         statuses |= {413, 415}
+    if any(parameter["schema"].get("type") == "array" for parameter in operation.get("parameters", [])):
+        statuses.add(414)
     if IDEMPOTENCY_HEADER in parameters:
         statuses.add(409)
     if "If-Match" in parameters:
@@ -150,6 +162,9 @@ def _statuses(path: str, operation: dict[str, Any]) -> set[int]:
 
 
 def _add_parameters(path: str, method: str, operation: dict[str, Any]) -> None:
+    for parameter in operation.get("parameters", []):
+        if parameter["in"] == "path":
+            _never_null(parameter["schema"])
     added = []
     if method == "post":
         added.append(
@@ -165,6 +180,14 @@ def _add_parameters(path: str, method: str, operation: dict[str, Any]) -> None:
         added.append(_header("If-None-Match", "Answer 304 where the ETag is still this.", {"type": "string"}))
         operation["responses"]["304"] = {"description": "It is still as `If-None-Match` says."}
     operation.setdefault("parameters", []).extend(added)
+
+
+def _never_null(schema: dict[str, Any]) -> None:
+    """A part of a path is always there, also where the same parameter of another path may be left out."""
+    others = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+    if len(others) == 1:
+        del schema["anyOf"]
+        schema.update(others[0])
 
 
 def _header(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:

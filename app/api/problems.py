@@ -32,6 +32,7 @@ STATUS: dict[type[errors.SeatwiseError], int] = {
     errors.Conflict: 409,
     errors.StalePrecondition: 412,
     errors.InvalidInput: 422,
+    errors.TooManyRequests: 429,
     errors.Unavailable: 503,
     errors.VendorError: 502,
 }
@@ -125,6 +126,8 @@ async def _answer_ours(request: Request, error: Exception) -> Response:
         headers["WWW-Authenticate"] = 'Bearer realm="seatwise"'
     if status == 503:
         headers["Retry-After"] = str(RETRY_AFTER_S)
+    if isinstance(error, errors.TooManyRequests):
+        headers["Retry-After"] = str(error.wait_s)
     extensions = dict(error.extensions)
     if isinstance(error, errors.VendorError):
         extensions["code"] = error.code
@@ -173,13 +176,26 @@ async def _answer_http(request: Request, error: Exception) -> Response:
 
 
 def _allowed_methods(request: Request) -> list[str]:
-    """Methods of every route whose path this is, not only of the first one."""
+    """Methods of every route whose path this is, not only of the first one; a path without parameters goes first."""
     path = request.scope["path"]
-    methods: set[str] = set()
+    named, matching = set[str](), set[str]()
     for context in iter_route_contexts(request.app.routes):
         if context.path and context.methods and compile_path(context.path)[0].match(path):
-            methods |= context.methods
-    return sorted(methods)
+            matching |= context.methods
+            named |= context.methods if context.path == path else set()
+    return sorted(named or matching)
+
+
+def refuse_undeclared_method(request: Request) -> None:
+    """Raises 405 for a path that is declared as it stands, where a route with a parameter would take its last step
+    for an id because that one has the method.
+    """
+    state = request.app.state
+    if not hasattr(state, "literal_paths"):
+        contexts = iter_route_contexts(request.app.routes)
+        state.literal_paths = frozenset(each.path for each in contexts if each.path and "{" not in each.path)
+    if request.scope["path"] in state.literal_paths:
+        raise HTTPException(405)
 
 
 async def _answer_database(request: Request, error: Exception) -> Response:

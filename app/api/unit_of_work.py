@@ -17,9 +17,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.exceptions import HTTPException
 
 from app.access.authentication import Authentication
+from app.access.principal import Principal, Role
+from app.access.rates import count_use
 from app.api.bodies import JSON_TYPES, PATCH_TYPES, StrictRequest, refuse_unstorable_parameters
 from app.api.deps import ParametersBeginning, Requires
 from app.api.idempotency import attempt_of, remember, replay
+from app.api.problems import refuse_undeclared_method
 from app.core.database import Database
 from app.core.errors import FieldError, InvalidInput
 from app.sync.runtime import Runtime
@@ -55,13 +58,15 @@ class Route(APIRoute):
     def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()
         calls = [dependant.call for dependant in _flat(self.dependant)]
-        requires = [call for call in calls if isinstance(call, Requires)]
+        requires = _requires(self)
         prefixes = tuple(call.prefix for call in calls if isinstance(call, ParametersBeginning))
         known = {param.alias for dependant in _flat(self.dependant) for param in dependant.query_params}
         takes_body = self.body_field is not None
 
         async def guarded(request: Request) -> Response:
             request = StrictRequest(request.scope, request.receive)
+            if request.path_params:
+                refuse_undeclared_method(request)
             await _authenticate(request, requires)
             refuse_unstorable_parameters(request)
             _refuse_unknown_parameters(request, known, prefixes)
@@ -72,6 +77,16 @@ class Route(APIRoute):
         return guarded
 
 
+def required_roles(route: Route) -> list[Role]:
+    """What a route asks of its caller; nothing where it is open."""
+    return [required.role for required in _requires(route)]
+
+
+def _requires(route: APIRoute) -> list[Requires]:
+    calls = [dependant.call for dependant in _flat(route.dependant)]
+    return [call for call in calls if isinstance(call, Requires)]
+
+
 def _flat(dependant: Dependant) -> Iterator[Dependant]:
     yield dependant
     for inner in dependant.dependencies:
@@ -79,13 +94,25 @@ def _flat(dependant: Dependant) -> Iterator[Dependant]:
 
 
 async def _authenticate(request: Request, requires: list[Requires]) -> None:
-    """Raises NotAuthenticated, NotAllowed. A route that requires no role is open to all."""
+    """Raises NotAuthenticated, TooManyRequests, NotAllowed. A route that requires no role is open to all."""
     if not requires:
         return
     authentication: Authentication = request.app.state.authentication
-    request.state.principal = await authentication.authenticate(request.headers.get("authorization"))
+    principal = await authentication.authenticate(request.headers.get("authorization"))
+    request.state.principal = principal
+    await _count(request, principal)
     for required in requires:
         required.check(request.state.principal)
+
+
+async def _count(request: Request, principal: Principal) -> None:
+    """Count the request against its caller's share of the minute. Raises TooManyRequests."""
+    runtime: Runtime = request.app.state.runtime
+    limit = runtime.settings.key_rate_per_minute
+    if limit and principal.id is not None:
+        rate = await count_use(runtime.database, principal.id, limit)
+        request.state.headers = rate.headers()
+        rate.require()
 
 
 def _refuse_unknown_parameters(request: Request, known: set[str], prefixes: tuple[str, ...]) -> None:

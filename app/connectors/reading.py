@@ -20,7 +20,7 @@ from app.http.vendor import Answer
 
 T = TypeVar("T")
 
-UNREADABLE: tuple[type[Exception], ...] = (msgspec.MsgspecError, UnicodeDecodeError)
+UNREADABLE: tuple[type[Exception], ...] = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 _TRUE = frozenset({"true", "enabled", "yes"})
 _FALSE = frozenset({"false", "disabled", "no"})

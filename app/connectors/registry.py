@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from app.connectors import ironclad, okta, pingone
+from app.connectors import ironclad, okta, pingone, sailpoint
 from app.connectors.contract import Connector
 from app.connectors.ironclad import manifest as ironclad_form
 from app.connectors.manifest import Manifest
 from app.connectors.okta import manifest as okta_form
 from app.connectors.pingone import manifest as pingone_form
+from app.connectors.sailpoint import manifest as sailpoint_form
 from app.core.errors import FieldError, InvalidInput, NotFound
 from app.http.auth import Auth, ClientCredentials, PrivateKeyJwt, StaticToken
 from app.http.vendor import ErrorReader, VendorClient
@@ -57,8 +58,8 @@ def token_audience(key: str, scheme: str, secrets: Texts, options: Options) -> s
 
 
 def vendor_tenant(key: str, options: Options, *, client_id: str | None = None) -> str:
-    """The tenant whose rate budget all its instances share. Clickwrap's is known by `client_id` alone: its limit
-    belongs to the token.
+    """The tenant whose rate budget all its instances share. Clickwrap's and SailPoint's are known by `client_id`: their
+    limits belong to the client.
     """
     _require_options(key, options)
     override = options.get("api_url")
@@ -66,10 +67,15 @@ def vendor_tenant(key: str, options: Options, *, client_id: str | None = None) -
     return f"{tenant}@{str(override).rstrip('/').lower()}" if override else tenant
 
 
-def vendor_host(key: str, options: Options) -> str:
-    """The host (and port) whose API an instance with these options calls, in lower case. Raises InvalidInput."""
+def api_base(key: str, options: Options) -> str:
+    """The URL before the paths of the API that an instance with these options calls. Raises InvalidInput."""
     _require_options(key, options)
-    return urlsplit(_entry(key).base(options)).netloc.lower()
+    return _entry(key).base(options)
+
+
+def vendor_host(key: str, options: Options) -> str:
+    """The host (and port) of that API, in lower case. Raises InvalidInput."""
+    return urlsplit(api_base(key, options)).netloc.lower()
 
 
 def connect(key: str, options: Options, client: VendorClient, *, client_id: str | None = None) -> Connector:
@@ -146,6 +152,16 @@ def _ironclad_tenant(_options: Options, client_id: str | None) -> str:
     return f"ironclad-clickwrap:{client_id or ''}"
 
 
+def _sailpoint_flow(_scheme: str, secrets: Texts, options: Options) -> Auth:
+    return ClientCredentials(
+        sailpoint_form.token_url(options), secrets["client_id"], secrets["client_secret"], "client_secret_post"
+    )
+
+
+def _sailpoint_tenant(_options: Options, client_id: str | None) -> str:
+    return f"sailpoint-isc:{client_id or ''}"
+
+
 _ENTRIES: dict[str, _Entry] = {
     entry.manifest.key: entry
     for entry in (
@@ -160,6 +176,14 @@ _ENTRIES: dict[str, _Entry] = {
             ironclad.IroncladClickwrap,
             ironclad.read_fault,
             ironclad_form.api_base,
+        ),
+        _Entry(
+            sailpoint.MANIFEST,
+            _sailpoint_flow,
+            _sailpoint_tenant,
+            sailpoint.SailPoint,
+            sailpoint.read_fault,
+            sailpoint_form.api_base,
         ),
     )
 }

@@ -7,6 +7,7 @@ work.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -69,8 +70,26 @@ class _Unreset(asyncpg.Connection):
     What needs a session of its own (listening, temporary tables, advisory locks) uses `Database.connect`.
     """
 
+    interrupted = False
+
+    def note_interruption(self) -> None:
+        self.interrupted = True
+
     def get_reset_query(self) -> str:
-        return ""
+        # Any whole statement ends what the server may think of as begun: one that was described, and whose caller went
+        # away before it was executed, leaves a transaction open that the driver knows nothing of.
+        query = "SELECT 1" if self.interrupted else ""
+        self.interrupted = False
+        return query
+
+
+class _Pool(asyncpg.Pool):
+    """Tells a connection when whoever had it was interrupted."""
+
+    async def release(self, connection: Any, *, timeout: float | None = None) -> None:  # noqa: ASYNC109  asyncpg's own
+        if sys.exc_info()[0] is not None:
+            connection.note_interruption()
+        await super().release(connection, timeout=timeout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +128,17 @@ async def open_database(url: str, *, size: int = 10) -> Database:
     """Open both pools, `size` connections each at most. Raises Unavailable where nobody answers."""
     dsn = normalise_url(url)
     try:
-        pool = await asyncpg.create_pool(
-            dsn, min_size=1, max_size=size, init=_prepare, command_timeout=300, connection_class=_Unreset
+        pool = await _Pool(
+            dsn,
+            min_size=1,
+            max_size=size,
+            max_queries=50_000,
+            max_inactive_connection_lifetime=300.0,
+            init=_prepare,
+            loop=None,
+            connection_class=_Unreset,
+            record_class=asyncpg.Record,
+            command_timeout=300,
         )
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
         raise Unavailable(

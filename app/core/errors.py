@@ -8,6 +8,7 @@ SeatwiseError
 ├── NotFound                no such thing
 ├── Conflict                the state of things forbids it; says what to do
 ├── StalePrecondition       If-Match names an older state
+├── TooManyRequests         the caller asks more often than it may
 ├── Unavailable             the database cannot be reached, or the process is stopping
 └── VendorError             a vendor did not give what we asked for
     ├── CredentialRefused         inactivates the instance (token_revoked)
@@ -94,6 +95,14 @@ class Conflict(SeatwiseError):
 
 class StalePrecondition(SeatwiseError):
     pass
+
+
+class TooManyRequests(SeatwiseError):
+    """wait_s   seconds until the caller may ask again."""
+
+    def __init__(self, detail: str, *, wait_s: int) -> None:
+        super().__init__(detail)
+        self.wait_s = wait_s
 
 
 class Unavailable(SeatwiseError):

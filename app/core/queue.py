@@ -15,13 +15,17 @@ from pgqueuer.queries import Queries
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core import tracing
 from app.core.database import Connection
 
 
 async def enqueue(
     session: AsyncSession, job: str, payload: dict[str, Any], *, key: str | None = None, after_s: float = 0
 ) -> None:
-    """Ask for `job` once the session commits. With `key`, nothing is added while such a job waits or runs."""
+    """Ask for `job` once the session commits. With `key`, nothing is added while such a job waits or runs.
+
+    The job goes on in the trace that it is asked for in.
+    """
     await session.execute(text("SELECT 1"))
     raw = await (await session.connection()).get_raw_connection()
     driver = raw.driver_connection
@@ -41,7 +45,7 @@ async def enqueue_on(
     """The same on an asyncpg connection; the caller has opened the transaction."""
     await Queries.from_asyncpg_connection(connection).enqueue(  # type: ignore[arg-type]  # a pool's proxy does as well
         job,
-        msgspec.json.encode(payload),
+        msgspec.json.encode(tracing.carried(payload)),
         execute_after=timedelta(seconds=after_s) if after_s else None,
         dedupe_key=key,
         on_conflict="skip",

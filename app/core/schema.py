@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,20 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
+from app.core import locks
 from app.core.database import Database
+from app.core.errors import SeatwiseError
 
 _ROOT = Path(__file__).resolve().parents[2]
-_LOCK = 7_316_524_901
+
+
+class NewerSchema(SeatwiseError):
+    """The database was upgraded by a version that this one knows nothing of."""
 
 
 def belongs_to_models(_object: Any, name: str | None, kind: str, _reflected: bool, _compare_to: Any) -> bool:
-    """Whether Alembic should compare an object: the queue's tables are PgQueuer's own."""
-    return not (kind == "table" and name is not None and name.startswith("pgqueuer"))
+    """Whether Alembic should compare an object: the queue's tables are PgQueuer's own, the audit's months its parts."""
+    return not (kind == "table" and name is not None and name.startswith(("pgqueuer", "audit_events_")))
 
 
 def _config() -> Config:
@@ -28,23 +34,48 @@ def _config() -> Config:
     return config
 
 
+@lru_cache(maxsize=1)
+def _revisions() -> tuple[str, ...]:
+    """Every revision that this version knows, newest first."""
+    return tuple(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
+
+
+def _current(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
 def _upgrade(connection: Connection) -> None:
+    current = _current(connection)
+    if current is not None and current not in _revisions():
+        raise NewerSchema(
+            "A newer version of Seatwise has upgraded this database. Start that version, or restore a dump of before."
+        )
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 
 
 async def migrate(database: Database) -> None:
-    """Upgrade to head under an advisory lock: of replicas that start together one migrates, the others wait."""
+    """Upgrade to head under an advisory lock: of replicas that start together one migrates, the others wait.
+
+    Raises NewerSchema, for there is no way back.
+    """
     async with database.engine.connect() as connection:
-        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": locks.SCHEMA})
         await connection.run_sync(_upgrade)
         await connection.commit()
 
 
 async def at_head(database: Database) -> bool:
     """Whether the database has the schema of this version."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
     async with database.engine.connect() as connection:
-        current = await connection.run_sync(lambda c: MigrationContext.configure(c).get_current_revision())
-    return current == head
+        return await connection.run_sync(_current) == _revisions()[0]
+
+
+async def is_servable(database: Database) -> bool:
+    """Whether a running process of this version can work on the schema: its own, or that of a newer version which has
+    upgraded it meanwhile, for migrations leave what the version before needs.
+    """
+    async with database.engine.connect() as connection:
+        current = await connection.run_sync(_current)
+    return current is not None and current not in _revisions()[1:]

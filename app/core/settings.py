@@ -8,10 +8,12 @@ from __future__ import annotations
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.core.durations import seconds_of
 
 Network = IPv4Network | IPv6Network
 
@@ -30,6 +32,11 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     integration_user: str = "saas-integration@localhost"
 
+    oidc_issuer: str | None = None
+    oidc_audience: str | None = None
+    oidc_role_claim: str = Field(default="seatwise_role", min_length=1)
+    key_rate_per_minute: int = Field(default=0, ge=0)
+
     smtp_url: SecretStr | None = None
     mail_from: str = Field(default="seatwise@localhost", pattern=r"^[^\r\n]*@[^\r\n]*$")
 
@@ -43,6 +50,23 @@ class Settings(BaseSettings):
     sync_concurrency: int = Field(default=8, ge=1)
     host_concurrency: int = Field(default=4, ge=1)
     database_pool_size: int = Field(default=10, ge=2)
+    retention_days: int = Field(default=400, ge=1)
+
+    webhook_retries: Annotated[tuple[float, ...], NoDecode] = (5, 300, 1800, 7200, 18000, 36000, 36000)
+    webhook_timeout: float = Field(default=20, gt=0)
+
+    @field_validator("webhook_retries", mode="before")
+    @classmethod
+    def _waits(cls, value: object) -> object:
+        """Seconds; typed as durations, comma-separated."""
+        if isinstance(value, str):
+            return tuple(seconds_of(part) for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("webhook_timeout", mode="before")
+    @classmethod
+    def _duration(cls, value: object) -> object:
+        return seconds_of(value) if isinstance(value, str) else value
 
     @field_validator("outbound_allow", mode="before")
     @classmethod
@@ -50,6 +74,13 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(ip_network(part.strip(), strict=False) for part in value.split(",") if part.strip())
         return value
+
+    @model_validator(mode="after")
+    def _issuer_with_audience(self) -> Self:
+        # Without an audience any token of the issuer would do, whatever application it was made for.
+        if (self.oidc_issuer is None) != (self.oidc_audience is None):
+            raise ValueError("SEATWISE_OIDC_ISSUER and SEATWISE_OIDC_AUDIENCE are set together")
+        return self
 
     @field_validator("smtp_url", mode="before")
     @classmethod
@@ -66,7 +97,15 @@ class Settings(BaseSettings):
         return value
 
     @field_validator(
-        "log_format", "database_url", "admin_key", "encryption_keys", "public_url", "admin_email", mode="before"
+        "log_format",
+        "database_url",
+        "admin_key",
+        "encryption_keys",
+        "public_url",
+        "admin_email",
+        "oidc_issuer",
+        "oidc_audience",
+        mode="before",
     )
     @classmethod
     def _blank_is_unset(cls, value: object) -> object:

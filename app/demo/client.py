@@ -1,4 +1,4 @@
-"""The console's client of the REST API, with the two verbs that only the demo needs."""
+"""The console's client of the REST API, with the verbs and answers that only the demo needs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.console.client import ApiClient
+from app.console.problems import problem_of
 
 
 class DemoClient(ApiClient):
@@ -14,3 +15,10 @@ class DemoClient(ApiClient):
 
     async def patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         return await self._call("PATCH", path, body=body)
+
+    async def post_for_text(self, path: str, body: Mapping[str, Any]) -> str:
+        """The answer of a route that gives no JSON."""
+        answer = await self._http.post(path, json=body, headers={"Accept": "*/*"})
+        if not answer.is_success:
+            raise problem_of(answer)
+        return answer.text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import textwrap
 from collections.abc import Callable
 from typing import Any
@@ -17,14 +16,13 @@ from app.demo.mailbox import Mail, Mailbox
 from app.demo.simulated import Connection, Simulated
 from app.demo.vendors.ironclad_tenant import ClickwrapTenant
 from app.demo.vendors.world import World
+from app.demo.waiting import settled
 from app.demo.watching import watch_to_success
 
 RECIPIENT = "it-ops@example.com"
 NAMES_SHOWN = 3
 LINE = 100
-PLAN_S = 60.0
 _LEAVING_PERCENT = 30
-_POLL_S = 0.1
 
 
 class NextDay:
@@ -66,14 +64,10 @@ class NextDay:
         self._say(f"  Inactive now: {accounts:,} accounts, and {people:,} people whom no other vendor lists.")
 
     async def _planned(self, instance_id: str) -> dict[str, Any]:
-        plan = await self._api.post(f"/v1/instances/{instance_id}/plans")
-        try:
-            async with asyncio.timeout(PLAN_S):
-                while plan["status"] == "planning":
-                    await asyncio.sleep(_POLL_S)
-                    plan = await self._api.get(f"/v1/plans/{plan['id']}")
-        except TimeoutError:
-            raise SeatwiseError(f"The plan was not ready within {PLAN_S:.0f} s.") from None
+        asked = await self._api.post(f"/v1/instances/{instance_id}/plans")
+        plan = await settled(
+            "The plan", lambda: self._api.get(f"/v1/plans/{asked['id']}"), lambda plan: plan["status"] == "planning"
+        )
         if plan["status"] != "ready":
             raise SeatwiseError(f"The plan is {plan['status']}.")
         return plan

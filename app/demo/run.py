@@ -13,9 +13,12 @@ from rich.markup import escape
 
 from app.core.errors import SeatwiseError
 from app.demo.client import DemoClient
+from app.demo.connecting import connect
 from app.demo.interrupts import Interrupts
 from app.demo.mailbox import Mailbox, mailbox
+from app.demo.month_end import MonthEnd
 from app.demo.next_day import NextDay
+from app.demo.receiver import receiver
 from app.demo.seats import WINDOW, Use, most_wasteful, read_uses, seats_table, unknown_lines
 from app.demo.service import Service, guarded, ready, running
 from app.demo.simulated import Connection, simulated
@@ -85,45 +88,32 @@ class Demo:
 
     async def _story(self, service: Service, world: World, mails: Mailbox, interrupts: Interrupts) -> None:
         plan = world.plan
-        self._say("Starting three simulated vendors ...")
+        self._say("Starting three simulated vendors, a tenant of SailPoint and a receiver of webhooks ...")
         with simulated(world) as vendors:
             self._say(
                 f"  {plan.people:,} people and {plan.applications} applications at PingOne and at Okta each, "
                 f"{plan.days} days of sign-ons; now and then they refuse or break off, as real ones do."
             )
-            async with DemoClient(service.url, service.key, transport=httpx.AsyncHTTPTransport()) as api:
-                credentials = [await self._credential(api, connection) for connection in vendors.connections]
+            async with receiver() as hooks, _client(service) as api:
+                credentials = [await connect(api, connection, self._say) for connection in vendors.connections]
                 instances = await self._sync_all(api, vendors.connections, credentials)
                 shown = await self._answers(api, instances)
                 await NextDay(api, self._console, self._say, mails).tell(world, vendors, instances)
-            if self._keep:
-                await self._stay(service, shown[0], interrupts)
-
-    async def _credential(self, api: DemoClient, connection: Connection) -> str:
-        credential = await api.post(
-            "/v1/credentials",
-            {
-                "name": connection.name,
-                "connector": connection.connector,
-                "scheme": connection.scheme,
-                "secrets": connection.secrets,
-                "options": connection.options,
-            },
-        )
-        checked = await api.post(f"/v1/credentials/{credential['id']}/check")
-        if not checked["ok"]:
-            missing = ", ".join(checked["missing"])
-            raise SeatwiseError(f"{connection.name}: {checked['detail']}{f' Missing: {missing}.' if missing else ''}")
-        granted, missing = (", ".join(checked[key]) or "nothing" for key in ("granted", "missing"))
-        self._say(f"  {connection.name}: the credential works. Granted: {granted}. Missing: {missing}.")
-        return str(credential["id"])
+                await MonthEnd(api, self._console, self._say, hooks, vendors.isc).tell(shown, instances)
+                if self._keep:
+                    await self._stay(service, shown[0], interrupts)
 
     async def _sync_all(self, api: DemoClient, connections: list[Connection], credentials: list[str]) -> dict[str, str]:
         """Names of the instances by id, each synced once."""
         instances: dict[str, str] = {}
         syncs: dict[str, str] = {}
         for connection, credential_id in zip(connections, credentials, strict=True):
-            body = {"name": connection.name, "connector": connection.connector, "credential_id": credential_id}
+            body = {
+                "name": connection.name,
+                "connector": connection.connector,
+                "credential_id": credential_id,
+                "environment": "production",
+            }
             instance = await api.post("/v1/instances", body)
             sync = await api.post(f"/v1/instances/{instance['id']}/launch")
             instances[instance["id"]] = syncs[sync["id"]] = connection.name
@@ -162,3 +152,7 @@ class Demo:
     def _say(self, line: str) -> None:
         """A line of prose: folded on a terminal, whole where a program reads it."""
         self._console.print(line, highlight=False, soft_wrap=not self._console.is_terminal)
+
+
+def _client(service: Service) -> DemoClient:
+    return DemoClient(service.url, service.key, transport=httpx.AsyncHTTPTransport())

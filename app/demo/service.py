@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import psutil
 
+from app.console.problems import ServiceUnreachable
 from app.core.errors import SeatwiseError
 
 HOST = "127.0.0.1"
@@ -23,6 +24,7 @@ START_S = 120.0
 STOP_S = 30.0
 LOG_TAIL = 20
 _POLL_S = 0.1
+_GRACE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,11 @@ async def guarded(service: Service) -> AsyncIterator[None]:
     try:
         async with asyncio.TaskGroup() as group:
             watch = group.create_task(_watch(service))
-            yield
+            try:
+                yield
+            except ServiceUnreachable:
+                await asyncio.sleep(_GRACE_S)  # where it has ended, the watch says so first
+                raise
             watch.cancel()
     except ExceptionGroup as faults:
         raise faults.exceptions[0] from None

@@ -1,4 +1,4 @@
-"""The three simulated vendors of the demo, with their bad moments, and what one would type to connect them."""
+"""The simulated vendors of the demo, with their bad moments, and what one would type to connect them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 from app.demo.vendors.ironclad import IroncladVendor
 from app.demo.vendors.okta import OktaVendor
 from app.demo.vendors.pingone import PingOneVendor
+from app.demo.vendors.sailpoint import TRIGGER_CLIENT_ID, TRIGGER_CLIENT_SECRET, SailPointVendor
+from app.demo.vendors.sailpoint_tenant import WORKFLOW_ID
 from app.demo.vendors.serve import VendorServer, vendors_of
 from app.demo.vendors.world import World
 
@@ -26,11 +28,23 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True)
+class IscSide:
+    """The tenant of SailPoint: how to read from it, and the client of its workflow's own trigger."""
+
+    connection: Connection
+    token_url: str
+    trigger_url: str
+    trigger_client_id: str
+    trigger_client_secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Simulated:
     """What is there to connect, PingOne first; `pingone` is the vendor itself, to be changed meanwhile."""
 
     connections: list[Connection]
     pingone: PingOneVendor
+    isc: IscSide
 
 
 @contextmanager
@@ -38,9 +52,12 @@ def simulated(world: World) -> Iterator[Simulated]:
     """The vendors on loopback for the time of the block."""
     pingone, okta, ironclad = vendors_of(world, record=False)
     _spoil(pingone, okta, ironclad)
+    isc = SailPointVendor(world, record=False)
+    isc.faults.revoke_tokens("/workflows/v1/execute", at=2)
     with ExitStack() as stack:
-        servers = [stack.enter_context(VendorServer(vendor)) for vendor in (pingone, okta, ironclad)]
-        yield Simulated([_pingone(servers[0]), _okta(servers[1]), _ironclad(servers[2])], pingone)
+        servers = [stack.enter_context(VendorServer(vendor)) for vendor in (pingone, okta, ironclad, isc)]
+        connections = [_pingone(servers[0]), _okta(servers[1]), _ironclad(servers[2])]
+        yield Simulated(connections, pingone, _isc(servers[3]))
 
 
 def _spoil(pingone: PingOneVendor, okta: OktaVendor, ironclad: IroncladVendor) -> None:
@@ -84,3 +101,16 @@ def _ironclad(server: VendorServer) -> Connection:
         {"client_id": given.client_id, "client_secret": given.client_secret},
         _urls(server),
     )
+
+
+def _isc(server: VendorServer) -> IscSide:
+    given, base = server.credentials, server.base_url
+    connection = Connection(
+        "SailPoint",
+        "sailpoint-isc",
+        "oauth2_client_credentials",
+        {"client_id": given.client_id, "client_secret": given.client_secret},
+        {"api_url": server.api_url},
+    )
+    trigger_url = f"{base}/workflows/v1/execute/external/{WORKFLOW_ID}"
+    return IscSide(connection, f"{base}/oauth/token", trigger_url, TRIGGER_CLIENT_ID, TRIGGER_CLIENT_SECRET)

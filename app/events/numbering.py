@@ -7,11 +7,16 @@ time; a place once seen has none before it that is still to come.
 
 from __future__ import annotations
 
-from app.core.database import Database
+from collections.abc import Awaitable, Callable
+
+from app.core import locks
+from app.core.database import Connection, Database
+
+# What is done with the events between two places, both included, as they get them.
+Then = Callable[[Connection, int, int], Awaitable[None]]
 
 BATCH = 5000
 KEPT_DAYS = 30
-_LOCK = 7_316_524_904
 
 # The statement begins after the lock is had, so it sees every place that was given under it before.
 _NUMBER = """
@@ -21,9 +26,9 @@ _NUMBER = """
         ) AS oldest
     ), numbered AS (
         UPDATE events e SET position = (SELECT coalesce(max(position), 0) FROM events) + w.turn
-        FROM waiting w WHERE e.id = w.id RETURNING 1
+        FROM waiting w WHERE e.id = w.id RETURNING position
     )
-    SELECT count(*) FROM numbered
+    SELECT count(*) AS number, min(position) AS first, max(position) AS last FROM numbered
 """
 
 # The latest place stays, for the next one is counted from it.
@@ -33,16 +38,22 @@ _FORGET = """
 """
 
 
-async def number_events(database: Database) -> int:
-    """Number the committed events that have no place yet; answers how many. Any number of processes may ask."""
+async def number_events(database: Database, then: Then | None = None) -> int:
+    """Number the committed events that have no place yet; answers how many. Any number of processes may ask.
+
+    then   is done for each batch, in the transaction in which its events get their places.
+    """
     async with database.pool.acquire() as connection:
         if not await connection.fetchval("SELECT EXISTS (SELECT FROM events WHERE position IS NULL)"):
             return 0
     numbered = 0
     while True:
         async with database.transaction() as connection:
-            await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-            count: int = await connection.fetchval(_NUMBER, BATCH)
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", locks.PLACES_OF_EVENTS)
+            (places,) = await connection.fetch(_NUMBER, BATCH)
+            count: int = places["number"]
+            if then is not None and count:
+                await then(connection, places["first"], places["last"])
         numbered += count
         if count < BATCH:
             return numbered

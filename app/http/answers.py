@@ -29,6 +29,7 @@ from app.http.tokens import oauth_error, refusal
 WORDS_LIMIT = 300
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_REFERENCE = re.compile(r"[0-9a-f-]{8,64}", re.IGNORECASE)
 _QUERY = re.compile(r"\?[^\s\"'<>]+")
 _NAMED_SECRET = re.compile(r"\b(SSWS|Bearer|Basic)\s+[^\s\"',;]{6,}", re.IGNORECASE)
 _JWT = re.compile(r"\beyJ[\w-]+(?:\.[\w-]*)*")
@@ -52,11 +53,13 @@ class VendorFault:
     code, message  the vendor's own; None where the body has none.
     kind           the class that it means, None for the usual one of the status. VendorBusy and VendorUnavailable
                    are retried like a 429 and a 503.
+    reference      the vendor's name for this very answer, which its support asks for: 8 to 64 hexadecimal digits.
     """
 
     code: str | None = None
     message: str | None = None
     kind: type[VendorError] | None = None
+    reference: str | None = None
 
 
 ErrorReader = Callable[[int, httpx.Headers, bytes], VendorFault]
@@ -154,9 +157,14 @@ class Judge:
     ) -> Problem:
         code = f" ({fault.code})" if fault.code else ""
         said = f": {words}" if (words := self._clean(fault.message)) else "."
-        detail = f"{self.request} was answered with status {answer.status}{code}{said}"
+        detail = f"{self.request} was answered with status {answer.status}{code}{said}{self._reference(fault)}"
         error = kind(detail, request=self.request, vendor_status=answer.status, vendor_code=fault.code)
         return Problem(error, course, told_s)
+
+    def _reference(self, fault: VendorFault) -> str:
+        named = fault.reference or ""
+        shown = _REFERENCE.fullmatch(named) and not any(named in secret for secret in self.secrets)
+        return f" (tracking id {named})" if shown else ""
 
     def _clean(self, words: str | None) -> str:
         return without_secrets(words or "", self.secrets)
@@ -205,7 +213,7 @@ def is_json(content: bytes) -> bool:
     """Whether a body is one whole JSON value; its strings are not decoded."""
     try:
         msgspec.json.decode(content, type=msgspec.Raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return False
     return True
 

@@ -13,7 +13,12 @@ _RAW_DEFLATE = -zlib.MAX_WBITS
 
 
 class AnswerTooLarge(httpx.RequestError):
-    """A body grew beyond the cap; asking again would give the same."""
+    """A body grew beyond the cap; asking again would give the same.
+
+    answer  status and headers, without the body, for those who need no more.
+    """
+
+    answer: httpx.Response | None = None
 
 
 class AnswerCutOff(httpx.RemoteProtocolError):

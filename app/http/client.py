@@ -15,7 +15,7 @@ import httpx
 
 from app.core.errors import VendorUnavailable
 from app.core.settings import Network
-from app.http.bodies import AnswerCutOff, read_body
+from app.http.bodies import AnswerCutOff, AnswerTooLarge, read_body
 from app.http.egress import GuardedBackend, Resolver
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -106,16 +106,23 @@ class GuardedTransport(httpx.AsyncBaseTransport):
                 stream = cast("AsyncIterator[bytes]", incoming.stream)
                 encodings = headers.get_list("content-encoding", split_commas=True)
                 body = await read_body(stream, encodings, max_bytes=self._max_bytes)
+            except AnswerTooLarge as fault:
+                fault.answer = httpx.Response(incoming.status, headers=_without_framing(incoming.headers))
+                raise
             except httpcore.RemoteProtocolError as fault:
                 raise AnswerCutOff(str(fault)) from fault
             finally:
                 await incoming.aclose()
-        kept = [(name, value) for name, value in incoming.headers if name.lower() not in _FRAMING]
+        kept = _without_framing(incoming.headers)
         return httpx.Response(incoming.status, headers=kept, content=body, extensions=incoming.extensions)
 
     async def aclose(self) -> None:
         for pool in self._pools.values():
             await pool.aclose()
+
+
+def _without_framing(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    return [(name, value) for name, value in headers if name.lower() not in _FRAMING]
 
 
 @asynccontextmanager

@@ -64,7 +64,12 @@ def follow(base_url: str, link: str, *, same_hosts: Collection[str]) -> str:
         raise PagingError(
             f"The vendor's link to the next page leads to another host, {host[:100]}; it is not followed."
         )
-    return urlunsplit((base.scheme, base.netloc, target.path, target.query, ""))
+    followed = urlunsplit((base.scheme, base.netloc, target.path, target.query, ""))
+    try:
+        httpx.URL(followed)
+    except httpx.InvalidURL as error:
+        raise PagingError("The vendor's link to the next page is too long, or not a URL.") from error
+    return followed
 
 
 def _comparable(host: str) -> str:

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+from joserfc.errors import JoseError
+from joserfc.jws import extract_compact
 
 from app.core.errors import CredentialRefused, InsufficientPermissions, InvalidOptions, UnexpectedAnswer, VendorError
 from app.http.ports import Token
@@ -46,6 +48,14 @@ def read_token(content: bytes, issued_at: datetime) -> Token:
         raise UnexpectedAnswer("The token endpoint answered without a usable access_token.")
     seconds = _seconds(fields.get("expires_in"))
     return Token(value, issued_at, None if seconds is None else issued_at + timedelta(seconds=seconds))
+
+
+def read_claims(value: str) -> dict[str, Any]:
+    """The claims of a token that is a JWT, unverified; empty for one that is not."""
+    try:
+        return _object(extract_compact(value.encode()).payload)
+    except (JoseError, ValueError):
+        return {}
 
 
 def _seconds(value: Any) -> float | None:
@@ -93,7 +103,7 @@ def refusal(status: int, code: str | None, words: str | None, *, hint: str) -> V
 def _object(content: bytes) -> dict[str, Any]:
     try:
         fields = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
     return fields if isinstance(fields, dict) else {}
 

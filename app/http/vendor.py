@@ -7,19 +7,26 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import httpx
 import structlog
 
-from app.core import clock
-from app.core.errors import OutboundRefused, UnexpectedAnswer, VendorBusy, VendorError, VendorUnavailable
+from app.core import clock, tracing
+from app.core.errors import (
+    InvalidOptions,
+    OutboundRefused,
+    UnexpectedAnswer,
+    VendorBusy,
+    VendorError,
+    VendorUnavailable,
+)
 from app.http.answers import Answer, ErrorReader, Judge, Problem, VendorFault, without_half_pairs
 from app.http.auth import Auth, StaticToken, TokenAuth
 from app.http.bodies import AnswerCutOff, AnswerTooLarge
 from app.http.ports import Budget, Observed, Quota, Token, TokenStore
 from app.http.retry import TOLD_CAP_S, Patience, observed
-from app.http.tokens import is_due, read_token
+from app.http.tokens import is_due, read_claims, read_token
 
 __all__ = [
     "TOKEN_BUCKET",
@@ -131,7 +138,7 @@ class VendorClient:
         params  added to the query that `url` may have already.
         bucket  the name of the group of endpoints whose quota this request uses.
         """
-        target = httpx.URL(url).copy_merge_params(params) if params else httpx.URL(url)
+        target = _parsed(url).copy_merge_params(params) if params else _parsed(url)
         used: Token | None = None
 
         async def prepare() -> httpx.Request:
@@ -151,6 +158,13 @@ class VendorClient:
 
         judge = self._judge("GET", target)
         return await self._settle(bucket, judge, prepare, judge.api, renew)
+
+    async def claims(self) -> dict[str, Any]:
+        """What the token in use says of itself where it is a JWT, else nothing. For showing only: no signature of it
+        is checked.
+        """
+        token = await self._token()
+        return {} if token is None else read_claims(token.value)
 
     def _authorization(self, token: Token | None) -> str:
         if isinstance(self._auth, StaticToken):
@@ -183,7 +197,7 @@ class VendorClient:
         oauth, issued_at = self._oauth, self._now()
         if oauth is None:
             raise RuntimeError("a static token is never renewed")
-        target = httpx.URL(oauth.token_url)
+        target = _parsed(oauth.token_url)
 
         async def prepare() -> httpx.Request:
             nonlocal issued_at
@@ -230,7 +244,9 @@ class VendorClient:
     async def _send(self, request: httpx.Request, judge: Judge) -> Answer | Problem:
         began = time.monotonic()
         try:
-            response = await self._client.send(request)
+            with tracing.vendor_call(request) as span:
+                response = await self._client.send(request)
+                tracing.answered(span, response.status_code)
         except OutboundRefused as refused:
             raise OutboundRefused(refused.detail, request=judge.request) from None
         except httpx.RequestError as fault:
@@ -293,6 +309,14 @@ class VendorClient:
     def _tell(self, event: Event) -> None:
         if self._on_event is not None:
             self._on_event(event)
+
+
+def _parsed(url: str) -> httpx.URL:
+    """Raises InvalidOptions: an address that is called begins with one of the options."""
+    try:
+        return httpx.URL(url)
+    except (httpx.InvalidURL, ValueError):
+        raise InvalidOptions("The address to be called is not a URL. Check the options that hold URLs.") from None
 
 
 def _path(url: httpx.URL) -> str:

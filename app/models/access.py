@@ -6,14 +6,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models.base import Base, Dated, Identified
 
 
 class ApiKey(Identified, Dated, Base):
-    """A key of a program or person; only the SHA-256 of it is kept."""
+    """A key of a program or person; only the SHA-256 of it is kept.
+
+    instance_id   the one instance that a key with the role `ingest` may hand records to; null for all other roles.
+    """
 
     __tablename__ = "api_keys"
 
@@ -24,8 +27,24 @@ class ApiKey(Identified, Dated, Base):
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    instance_id: Mapped[UUID | None] = mapped_column(ForeignKey("instances.id", ondelete="CASCADE"), index=True)
 
-    __table_args__ = (CheckConstraint("role IN ('viewer', 'operator', 'admin')", name="role"),)
+    __table_args__ = (
+        CheckConstraint("role IN ('ingest', 'viewer', 'operator', 'admin')", name="role"),
+        CheckConstraint("(role = 'ingest') = (instance_id IS NOT NULL)", name="ingest"),
+    )
+
+
+class KeyUse(Base):
+    """How many requests a caller has made within one minute since the Unix epoch. Unlogged: a crash forgets a minute."""
+
+    __tablename__ = "key_uses"
+
+    key_id: Mapped[UUID] = mapped_column(primary_key=True)
+    minute: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    uses: Mapped[int]
+
+    __table_args__ = ({"prefixes": ["UNLOGGED"]},)
 
 
 class SigningKey(Base):
@@ -40,11 +59,14 @@ class SigningKey(Base):
 
 
 class AuditEvent(Identified, Base):
-    """One change: who, what, when, from where, before and after with secrets masked. Rows are never altered."""
+    """One change: who, what, when, from where, before and after with secrets masked.
+
+    A trigger refuses updates and deletes. Each month is a partition, which leaves whole.
+    """
 
     __tablename__ = "audit_events"
 
-    at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    at: Mapped[datetime] = mapped_column(primary_key=True, server_default=text("now()"))
     actor: Mapped[dict[str, Any]]
     action: Mapped[str]
     resource_type: Mapped[str]
@@ -58,6 +80,7 @@ class AuditEvent(Identified, Base):
     __table_args__ = (
         Index(None, "action", "id"),
         Index(None, "resource_id", "id"),
+        {"postgresql_partition_by": "RANGE (at)"},
     )
 
 
@@ -73,6 +96,15 @@ class IdempotencyRecord(Base):
     status: Mapped[int]
     sealed_answer: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"), index=True)
+
+
+class Listener(Base):
+    """An address that `serve` listened on. Where no public URL is set, links begin with the latest."""
+
+    __tablename__ = "listeners"
+
+    url: Mapped[str] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
 class Tick(Base):

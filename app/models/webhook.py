@@ -104,6 +104,11 @@ class Delivery(Identified, Dated, Base):
     __table_args__ = (
         CheckConstraint("status IN ('pending', 'succeeded', 'failed')", name="status"),
         Index("ix_deliveries_due", "webhook_id", "next_attempt_at", postgresql_where=text("status = 'pending'")),
+        Index(
+            "ix_deliveries_leased",
+            "webhook_id",
+            postgresql_where=text("status = 'pending' AND leased_until IS NOT NULL"),
+        ),
         Index("ix_deliveries_series", "webhook_id", "series", "page", postgresql_where=text("series IS NOT NULL")),
         Index(None, "webhook_id", "id"),
         Index("ix_deliveries_run_id", "run_id", "webhook_id", postgresql_where=text("run_id IS NOT NULL")),

@@ -58,10 +58,28 @@ class MailServer:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that goes with a mail."""
+
+    name: str
+    media_type: str
+    content: bytes = field(repr=False)
+
+
 def compose(
-    *, sender: str, to: str, subject: str, text: str, html: str, message_id: str, at: datetime, link: str | None
+    *,
+    sender: str,
+    to: str,
+    subject: str,
+    text: str,
+    html: str,
+    message_id: str,
+    at: datetime,
+    link: str | None,
+    attachment: Attachment | None = None,
 ) -> EmailMessage:
-    """A mail as text and HTML. It is the same, byte for byte, at each attempt but for its inner boundary.
+    """A mail as text and HTML. It is the same, byte for byte, at each attempt but for its inner boundaries.
 
     link   where to look further; None where the service does not know its own address.
     Raises ValueError for an address that no header can hold.
@@ -76,18 +94,25 @@ def compose(
     message.add_alternative(
         f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{html}{more}\n</body></html>\n', subtype="html"
     )
+    if attachment is not None:
+        # Bytes go as base64, so a line of the file may be as long as it likes.
+        main, _, sub = attachment.media_type.partition(";")[0].partition("/")
+        message.add_attachment(attachment.content, maintype=main, subtype=sub, filename=attachment.name)
     return message
 
 
-async def send(server: MailServer, message: EmailMessage) -> None:
-    """Hand in one mail. Raises MailRefused, MailDelayed. Cancelled or too slow, it leaves no thread waiting."""
+async def send(server: MailServer, message: EmailMessage, *, limit_s: float = LIMIT_S) -> None:
+    """Hand in one mail within so many seconds. Raises MailRefused, MailDelayed.
+
+    Cancelled or too slow, it leaves no thread waiting.
+    """
     call = _Call()
     try:
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(limit_s):
             await asyncio.to_thread(call.run, server, message)
     except TimeoutError as error:
         call.cut()
-        raise MailDelayed(f"The mail server took longer than {LIMIT_S} s.") from error
+        raise MailDelayed(f"The mail server took longer than {limit_s:.0f} s.") from error
     except asyncio.CancelledError:
         call.cut()
         raise
@@ -100,12 +125,7 @@ class _Call:
     client: smtplib.SMTP | None = None
 
     def run(self, server: MailServer, message: EmailMessage) -> None:
-        try:
-            self.client = _connect(server)
-        except smtplib.SMTPResponseException as error:
-            raise MailDelayed(_words(error)) from error
-        except (OSError, smtplib.SMTPException) as error:
-            raise MailDelayed(f"The mail server cannot be reached: {_reason(error)}") from error
+        self.client = _reached(server)
         try:
             self._hand_in(message)
         finally:
@@ -133,6 +153,26 @@ class _Call:
         if connected is not None:
             with suppress(OSError):
                 connected.shutdown(socket.SHUT_RDWR)
+
+
+async def try_server(server: MailServer) -> None:
+    """Come as far as the login and leave again. Raises MailDelayed."""
+
+    def knock() -> None:
+        with suppress(OSError, smtplib.SMTPException):
+            _reached(server).quit()
+
+    await asyncio.to_thread(knock)
+
+
+def _reached(server: MailServer) -> smtplib.SMTP:
+    """Raises MailDelayed."""
+    try:
+        return _connect(server)
+    except smtplib.SMTPResponseException as error:
+        raise MailDelayed(_words(error)) from error
+    except (OSError, smtplib.SMTPException) as error:
+        raise MailDelayed(f"The mail server cannot be reached: {_reason(error)}") from error
 
 
 def _connect(server: MailServer) -> smtplib.SMTP:

@@ -10,11 +10,19 @@ from sqlalchemy import delete, func, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.audit_store import make_months
+from app.access.rates import forget_uses
+from app.certifications.source_accounts import adopt_sources
 from app.core.clock import now
 from app.core.queue import enqueue
+from app.erasure.requests import adopt_erasures
 from app.models import IdempotencyRecord, Instance, Sync, Tick
 from app.plans import adopt_plans
+from app.reports.fires import start_due_reports
+from app.reports.retention import forget_runs
+from app.reports.run_requests import adopt_runs
 from app.scheduler.fires import answer_fires
+from app.scheduler.retention import forget_old
 from app.sync.removal import REMOVAL_JOB, removal_key
 from app.sync.requests import SYNC_JOB, UNFINISHED, job_key
 from app.sync.runtime import Runtime
@@ -85,20 +93,30 @@ async def adopt_removals(runtime: Runtime) -> None:
 # What each tick does, in this order.
 STEPS: tuple[Step, ...] = (
     start_due_syncs,
+    start_due_reports,
     adopt_syncs,
     adopt_removals,
     adopt_plans,
+    adopt_runs,
+    adopt_sources,
+    adopt_erasures,
 )
 
 
 async def tidy(runtime: Runtime) -> None:
-    """Remove what has served its time: kept answers of POSTs, ticks of processes that are gone, the queue's log."""
+    """Remove what has served its time: kept answers of POSTs, ticks of processes that are gone, the queue's log, counts
+    of minutes that are over, and whatever SEATWISE_RETENTION_DAYS ends.
+    """
+    await make_months(runtime.database)
+    await forget_uses(runtime.database)
+    await forget_runs(runtime)
     async with runtime.database.session() as session:
         await session.execute(delete(IdempotencyRecord).where(IdempotencyRecord.created_at < now() - KEPT_ANSWERS))
         await session.execute(delete(Tick).where(Tick.at < func.now() - FORGOTTEN_TICKS))
         await session.execute(
             text("DELETE FROM pgqueuer_log WHERE created < now() - CAST(:age AS interval)"), {"age": FORGOTTEN_JOBS}
         )
+    await forget_old(runtime)
 
 
 async def _say_alive(runtime: Runtime) -> None:

@@ -12,7 +12,8 @@ import asyncpg
 
 from app.connectors import registry
 from app.core.errors import SeatwiseError
-from app.sync.run import Again, run_sync
+from app.sync.leased import Again
+from app.sync.run import run_sync
 from app.sync.runtime import Runtime
 from app.sync.slots import Slots
 

@@ -14,6 +14,7 @@ from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 from pgqueuer.errors import RetryRequested
 from pgqueuer.models import Job
 
+from app.core import tracing
 from app.scheduler.jobs import JOBS, Handler
 from app.sync.requests import SYNC_JOB
 from app.sync.runtime import Runtime
@@ -90,7 +91,9 @@ async def _manage(runtime: Runtime, jobs: Mapping[str, Handler], slots: int, sto
 
 def _work_with(handle: Handler, runtime: Runtime, stopping: asyncio.Event) -> Callable[[Job], Awaitable[None]]:
     async def work(job: Job) -> None:
-        again = await handle(runtime, msgspec.json.decode(job.payload or b"{}"), stopping)
+        payload = msgspec.json.decode(job.payload or b"{}")
+        with tracing.job(job.entrypoint, job.id, payload):
+            again = await handle(runtime, payload, stopping)
         if again is not None:
             raise RetryRequested(timedelta(seconds=again.in_s), reason="not settled yet")
 

@@ -11,8 +11,9 @@ from uuid import UUID
 
 from app.core.database import Connection
 from app.core.transaction import Transaction, connection_of
-from app.events.publish import EventType, publish, publish_all
+from app.events.publish import publish, publish_all
 from app.notifications.notify import Kind, notify
+from app.sync.announce_changes import tell_comings_and_goings
 
 _SETTLED = """
     SELECT s.id, s.instance_id, i.name, s.failure #>> '{code}' AS code, s.failure #>> '{detail}' AS detail,
@@ -22,23 +23,10 @@ _SETTLED = """
     FROM syncs s JOIN instances i ON i.id = s.instance_id WHERE s.id = $1
 """
 
-_COUNTS = """
-    SELECT kind, action, count(*) AS number FROM history
-    WHERE sync_id = $1 AND kind IN ('people', 'accounts') GROUP BY kind, action ORDER BY kind, action
-"""
-
 _DETECTED = """
     SELECT object_id, name FROM history
     WHERE sync_id = $1 AND kind = 'applications' AND action = 'created' AND after ->> 'kind' = 'detected' ORDER BY id
 """
-
-_EVENTS: dict[tuple[str, str], EventType] = {
-    ("people", "created"): "person.created",
-    ("people", "deactivated"): "person.deactivated",
-    ("accounts", "created"): "account.created",
-    ("accounts", "deactivated"): "account.deactivated",
-    ("accounts", "reactivated"): "account.reactivated",
-}
 
 
 async def tell_success(connection: Connection, sync_id: UUID) -> None:
@@ -83,8 +71,8 @@ async def tell_failure(connection: Connection, sync_id: UUID, *, inactivated: bo
 
 
 async def tell_changes(transaction: Transaction, sync_id: UUID) -> None:
-    """What a sync has written until it was settled, however that was: one event for each kind of change, with its
-    count, and one for each application that was detected. Who they are stands in the sync's changes.
+    """What a sync has written until it was settled, however that was: each application that was detected, and by name
+    everybody who came or went.
     """
     connection = await connection_of(transaction)
     settled = await connection.fetchrow(_SETTLED, sync_id)
@@ -97,10 +85,7 @@ async def tell_changes(transaction: Transaction, sync_id: UUID) -> None:
         "application.detected",
         [{**subjects, "application_id": row["object_id"], "application": row["name"]} for row in detected],
     )
-    for row in await connection.fetch(_COUNTS, sync_id):
-        type_ = _EVENTS.get((row["kind"], row["action"]))
-        if type_ is not None:
-            await publish(connection, type_, {**subjects, "count": row["number"]})
+    await tell_comings_and_goings(connection, sync_id, subjects)
 
 
 def _subjects(settled: Any) -> dict[str, Any]:

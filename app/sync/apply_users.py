@@ -10,6 +10,7 @@ from uuid import UUID
 from app.core.database import Connection
 from app.sync.apply_mapping import keep_once_written, track
 from app.sync.apply_seats import SeatCounts, apply_seats
+from app.sync.erased import keep_erased
 from app.sync.mapping import UserMapping
 from app.sync.scope import RunScope
 
@@ -44,7 +45,8 @@ _KEEP_KNOWN = """
     WHERE u.instance_id = $1 AND u.vendor_id = s.vendor_id
 """
 
-# A person known through this vendor user alone takes the user's new address (or loses it) and keeps the history.
+# A person known through this vendor user alone takes the user's new address (or loses it) and keeps the history. One who
+# was erased and is listed again takes it from the first who lists them, and all others find them by it.
 _MOVE_PEOPLE = """
     WITH moved AS (
         SELECT DISTINCT ON (coalesce(s.email_key, s.anchor)) p.id, p.name, p.email AS old_email, s.email_key, s.anchor
@@ -53,13 +55,13 @@ _MOVE_PEOPLE = """
             SELECT u.person_id FROM vendor_users u WHERE u.instance_id = $1 AND u.vendor_id = s.vendor_id OFFSET 0
         ) u
         CROSS JOIN LATERAL (SELECT o.* FROM people o WHERE o.id = u.person_id OFFSET 0) p
-        WHERE p.email IS DISTINCT FROM s.email_key
+        WHERE (p.email IS DISTINCT FROM s.email_key OR p.anchor = 'erased/' || p.id)
           AND NOT EXISTS (SELECT 1 FROM people o WHERE o.email = s.email_key OFFSET 0)
           AND NOT EXISTS (SELECT 1 FROM people o WHERE s.email_key IS NULL AND o.anchor = s.anchor OFFSET 0)
-          AND NOT EXISTS (
+          AND (p.anchor = 'erased/' || p.id OR NOT EXISTS (
               SELECT 1 FROM vendor_users v
               WHERE v.person_id = p.id AND (v.instance_id, v.vendor_id) <> ($1, s.vendor_id) OFFSET 0
-          )
+          ))
         ORDER BY coalesce(s.email_key, s.anchor), s.vendor_id
     ), done AS (
         UPDATE people p SET email = m.email_key, anchor = CASE WHEN m.email_key IS NULL THEN m.anchor END,
@@ -202,6 +204,7 @@ async def apply_users(
     mapping      what the rows were mapped with.
     """
     await connection.copy_records_to_table("stage_users", records=rows, columns=USER_COLUMNS)
+    await keep_erased(connection, scope)
     refused = 0
     if scope.preference == "update_only":
         refused = int((await connection.execute(_LEAVE_OUT_UNKNOWN, scope.instance_id)).split()[-1])

@@ -12,12 +12,12 @@ from app.core.errors import InvalidOptions, VendorError
 from app.models import Credential, Instance, Plan
 from app.sync.connection import connect
 from app.sync.failure import describe, internal
-from app.sync.lease import Held, LeaseLost
+from app.sync.lease import LeaseLost
+from app.sync.leased import Again, Stopping, is_database_fault, while_renewing, work_under
 from app.sync.plan_lease import PlanLease, claim_plan
 from app.sync.plan_read import read_for_plan
 from app.sync.plan_rehearsal import rehearse
 from app.sync.plan_settings import settings_digest
-from app.sync.run import Again, Stopping, is_database_fault, while_renewing
 from app.sync.runtime import Runtime
 
 log = structlog.get_logger()
@@ -32,28 +32,7 @@ def plan_job_key(plan_id: UUID) -> str:
 async def run_plan(runtime: Runtime, plan_id: UUID, stopping: asyncio.Event) -> Again | None:
     """Make the plan from wherever it stands. None once that is settled, by whomever; else when to try again."""
     claimed = await claim_plan(runtime.database, plan_id, worker=runtime.process_id, seconds=runtime.settings.lease_s)
-    if claimed is None:
-        return None
-    if isinstance(claimed, Held):
-        return Again(claimed.retry_in_s)
-    structlog.contextvars.bind_contextvars(plan_id=str(plan_id))
-    try:
-        await _run(runtime, claimed, stopping)
-    except LeaseLost:
-        log.info("plan.lease_lost", fence=claimed.fence)
-        return None
-    except Stopping:
-        await claimed.release()
-        return Again(0)
-    except Exception as error:
-        if not is_database_fault(error):
-            raise
-        log.warning("plan.database_lost", error=type(error).__name__)
-        return Again(2)
-    else:
-        return None
-    finally:
-        structlog.contextvars.unbind_contextvars("plan_id")
+    return await work_under(claimed, lambda lease: _run(runtime, lease, stopping), "plan", plan_id=plan_id)
 
 
 async def _run(runtime: Runtime, lease: PlanLease, stopping: asyncio.Event) -> None:

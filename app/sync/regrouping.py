@@ -136,6 +136,26 @@ _JOIN_HISTORY = """
     FROM accounts g JOIN accounts k ON k.application_id = $2 AND k.vendor_id = g.vendor_id
     WHERE g.application_id = $1 AND h.object_id = g.id
 """
+_JOIN_EXEMPTIONS = """
+    UPDATE licence_exemptions x SET account_id = k.id
+    FROM accounts g JOIN accounts k ON k.application_id = $2 AND k.vendor_id = g.vendor_id
+    WHERE g.application_id = $1 AND x.account_id = g.id
+        AND NOT EXISTS (SELECT FROM licence_exemptions o WHERE o.account_id = k.id)
+"""
+# Of two that say something else of the same days, or tie the same source, the one that is there already stands.
+_MOVE_CONTRACTS = """
+    UPDATE contracts c SET application_id = $2, updated_at = now() WHERE c.application_id = $1 AND NOT EXISTS (
+        SELECT FROM contracts o WHERE o.application_id = $2
+            AND daterange(o.starts_on, o.renews_on) && daterange(c.starts_on, c.renews_on)
+    )
+"""
+_MOVE_MAPPINGS = """
+    UPDATE source_mappings m SET application_id = $2, accounts_matched_at = NULL, updated_at = now()
+    WHERE m.application_id = $1 AND NOT EXISTS (
+        SELECT FROM source_mappings o
+        WHERE o.application_id = $2 AND o.tenant_id = m.tenant_id AND o.source_id = m.source_id
+    )
+"""
 _DROP_ACCOUNTS = """
     DELETE FROM accounts g USING accounts k
     WHERE g.application_id = $1 AND k.application_id = $2 AND k.vendor_id = g.vendor_id
@@ -162,12 +182,17 @@ async def move_entry(session: AsyncSession, instance_id: UUID, entry_id: str, or
 
 
 async def join_accounts(session: AsyncSession, origin: UUID, into: UUID, actor: dict[str, Any]) -> None:
-    """Move all accounts of `origin` to `into`; of a vendor user with one in both the latter's stays."""
+    """Move all accounts of `origin` to `into`, with its contracts, exemptions and source mappings; of a vendor user with
+    an account in both the latter's stays.
+    """
     await _run(session, _JOIN_DAYS, origin, into)
     await _run(session, _DROP_DAYS, origin, into)
     await _run(session, _JOIN_ACCOUNTS, origin, into, to_json(actor).decode())
     for statement in (
         _JOIN_HISTORY,
+        _JOIN_EXEMPTIONS,
+        _MOVE_CONTRACTS,
+        _MOVE_MAPPINGS,
         _DROP_ACCOUNTS,
         "UPDATE activity_years SET application_id = $2 WHERE application_id = $1",
         "UPDATE accounts SET application_id = $2, updated_at = now() WHERE application_id = $1",

@@ -7,16 +7,13 @@ and the lease says when it may be taken. A run settles its sync exactly once, be
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import structlog
-from sqlalchemy.exc import DBAPIError
 
 from app.connectors import registry
 from app.core.clock import now
@@ -26,7 +23,8 @@ from app.models import Credential, Instance, Sync
 from app.sync.close import forget_notes
 from app.sync.connection import Connection, connect
 from app.sync.finish import fail, fail_internally, succeed
-from app.sync.lease import Held, Lease, LeaseLost, claim
+from app.sync.lease import Lease, LeaseLost, claim
+from app.sync.leased import Again, Stopping, is_database_fault, while_renewing, work_under
 from app.sync.plan_apply import apply_held, plan_of
 from app.sync.plan_pages import Replay, replay
 from app.sync.proof import prove
@@ -42,60 +40,15 @@ from app.sync.work import Work
 
 log = structlog.get_logger()
 
-_DATABASE_FAULTS = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError)
 
-
-def is_database_fault(error: Exception) -> bool:
-    """Whether the database went away; the sync is as it was at its last checkpoint.
-
-    A fault of a socket names no file, one of our own files does.
-    """
-    if isinstance(error, OSError):
-        return error.filename is None
-    return isinstance(error, _DATABASE_FAULTS) or (isinstance(error, DBAPIError) and error.connection_invalidated)
-
-
-@dataclass(frozen=True, slots=True)
-class Again:
-    """The sync is not settled; it should be tried again in so many seconds."""
-
-    in_s: float
-
-
-class Stopping(Exception):  # it is an order, not a fault
-    """The process ends; the run stops at its last checkpoint."""
-
-
-class SecretsReplaced(Exception):  # it is an order, not a fault
+class SecretsReplaced(Stopping):
     """The vendor refused secrets that have been replaced meanwhile; the run goes on with the new ones."""
 
 
 async def run_sync(runtime: Runtime, sync_id: UUID, stopping: asyncio.Event) -> Again | None:
     """Run the sync from wherever it stands. None once it is settled, by whomever; else when to try again."""
     claimed = await claim(runtime.database, sync_id, worker=runtime.process_id, seconds=runtime.settings.lease_s)
-    if claimed is None:
-        return None
-    if isinstance(claimed, Held):
-        return Again(claimed.retry_in_s)
-    structlog.contextvars.bind_contextvars(sync_id=str(sync_id))
-    try:
-        await _run(runtime, claimed, stopping)
-    except LeaseLost:
-        log.info("sync.lease_lost", fence=claimed.fence)
-        return None
-    except (Stopping, SecretsReplaced):
-        await claimed.release()
-        log.info("sync.paused")
-        return Again(0)
-    except Exception as error:
-        if not is_database_fault(error):
-            raise
-        log.warning("sync.database_lost", error=type(error).__name__)
-        return Again(2)
-    else:
-        return None
-    finally:
-        structlog.contextvars.unbind_contextvars("sync_id")
+    return await work_under(claimed, lambda lease: _run(runtime, lease, stopping), "sync", sync_id=sync_id)
 
 
 async def _run(runtime: Runtime, lease: Lease, stopping: asyncio.Event) -> None:
@@ -231,39 +184,3 @@ def scope_of(instance: Instance, sync_id: UUID, *, confirmed: bool) -> RunScope:
         filtered=bool(settings["filters"]),
         confirmed=confirmed,
     )
-
-
-async def while_renewing(
-    body: Coroutine[Any, Any, None], renew: Callable[[], Awaitable[None]], seconds: float, stopping: asyncio.Event
-) -> None:
-    """Run the body while its lease, of so many seconds, is renewed beside it. A lost lease, or the process ending,
-    stops the body. Raises LeaseLost, Stopping.
-    """
-    main = asyncio.create_task(body)
-    beat = asyncio.create_task(_keep_renewing(renew, seconds, stopping))
-    try:
-        await asyncio.wait({main, beat}, return_when=asyncio.FIRST_COMPLETED)
-        await (main if main.done() else beat)
-    finally:
-        for task in (main, beat):
-            task.cancel()
-        await asyncio.gather(main, beat, return_exceptions=True)
-
-
-async def _keep_renewing(renew: Callable[[], Awaitable[None]], seconds: float, stopping: asyncio.Event) -> None:
-    """Renew several times within a lease, which also shows the progress. Raises LeaseLost, Stopping."""
-    pause = min(1.0, seconds / 4)
-    renewed_at = time.monotonic()
-    while True:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(pause):
-                await stopping.wait()
-            raise Stopping
-        try:
-            await renew()
-            renewed_at = time.monotonic()
-        except Exception as error:
-            if not is_database_fault(error):
-                raise
-            if time.monotonic() - renewed_at > seconds:
-                raise LeaseLost from error

@@ -7,14 +7,13 @@ two, before they lock any row of people, so that none waits for the other in a c
 
 from __future__ import annotations
 
+from app.core import locks
 from app.core.database import Connection
-
-_LOCK = 5_620_417_338
 
 
 async def share_people(connection: Connection) -> None:
     """For the rest of the transaction no removal takes people away."""
-    await connection.execute("SELECT pg_advisory_xact_lock_shared($1)", _LOCK)
+    await connection.execute("SELECT pg_advisory_xact_lock_shared($1)", locks.PEOPLE)
 
 
 async def own_people(connection: Connection, patience_s: float) -> None:
@@ -23,4 +22,4 @@ async def own_people(connection: Connection, patience_s: float) -> None:
     Raises asyncpg.LockNotAvailableError after `patience_s`, for those who come meanwhile wait behind this one.
     """
     await connection.execute("SELECT set_config('lock_timeout', $1, true)", f"{int(patience_s * 1000)}ms")
-    await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", locks.PEOPLE)

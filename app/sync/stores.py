@@ -26,8 +26,19 @@ _SAVE_STATE = """
 
 
 @dataclass(frozen=True, slots=True)
+class TokenTable:
+    """Where tokens are kept: the table, and its column that names whose they are."""
+
+    name: str
+    owner: str
+
+
+OF_CREDENTIALS = TokenTable("vendor_tokens", "credential_id")
+
+
+@dataclass(frozen=True, slots=True)
 class SharedTokens:
-    """The one token of a credential towards one audience.
+    """The one token of an owner (a credential, or a row of what `table` names) towards one audience.
 
     A renewal holds an advisory lock of the session, not a transaction, while the vendor is asked; the lock ends with
     the connection, so a killed process leaves nothing behind. The connection is its own, because whoever holds the
@@ -36,13 +47,14 @@ class SharedTokens:
 
     database: Database
     vault: Vault
-    credential_id: UUID
+    owner_id: UUID
     audience: str
+    table: TokenTable = OF_CREDENTIALS
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def _context(self) -> str:
-        return f"vendor_tokens/{self.credential_id}/{self.audience}"
+        return f"{self.table.name}/{self.owner_id}/{self.audience}"
 
     async def current(self) -> Token | None:
         async with self.database.pool.acquire() as connection:
@@ -64,8 +76,9 @@ class SharedTokens:
 
     async def _read(self, connection: Connection) -> Token | None:
         row = await connection.fetchrow(
-            "SELECT sealed, issued_at, expires_at FROM vendor_tokens WHERE credential_id = $1 AND audience = $2",
-            self.credential_id,
+            f"SELECT sealed, issued_at, expires_at FROM {self.table.name} "
+            f"WHERE {self.table.owner} = $1 AND audience = $2",
+            self.owner_id,
             self.audience,
         )
         if row is None:
@@ -75,13 +88,13 @@ class SharedTokens:
 
     async def _write(self, connection: Connection, token: Token) -> None:
         await connection.execute(
-            """
-            INSERT INTO vendor_tokens (credential_id, audience, sealed, issued_at, expires_at)
+            f"""
+            INSERT INTO {self.table.name} ({self.table.owner}, audience, sealed, issued_at, expires_at)
             VALUES ($1, $2, $3, $4, $5)
-            ON CONFLICT (credential_id, audience) DO UPDATE SET
+            ON CONFLICT ({self.table.owner}, audience) DO UPDATE SET
                 sealed = excluded.sealed, issued_at = excluded.issued_at, expires_at = excluded.expires_at
             """,
-            self.credential_id,
+            self.owner_id,
             self.audience,
             self.vault.seal(token.value.encode(), context=self._context),
             token.issued_at,

@@ -1,8 +1,10 @@
-"""What people are told because time has passed: a sync that runs too long, a credential that soon ends."""
+"""What people are told because time has passed: a sync that runs too long, a credential or a webhook's token that soon
+ends.
+"""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from app.core.clock import now
 from app.core.database import Connection, Database
@@ -33,13 +35,28 @@ _EXPIRING = """
     FOR UPDATE OF c SKIP LOCKED
 """
 
+_EXPIRING_TOKENS = """
+    SELECT w.id, w.name, w.token_expires_at AS expires_at,
+        CASE WHEN NOT EXISTS (SELECT FROM notification_recipients) THEN w.created_by ->> 'email' END AS creator
+    FROM webhooks w
+    WHERE w.status = 'enabled' AND w.token_expires_at <= now() + $1::interval AND NOT EXISTS (
+        SELECT FROM notifications n
+        WHERE n.key = 'credential_expiring:webhook:' || w.id || ':' || extract(epoch FROM w.token_expires_at)::bigint
+    )
+    FOR UPDATE OF w SKIP LOCKED
+"""
+
 
 async def warn(database: Database) -> None:
-    """Tell once of each sync that has run for OVERDUE, and of each credential that ends within EXPIRING."""
+    """Tell once of each sync that has run for OVERDUE, and of each credential, or token that was given to a webhook,
+    that ends within EXPIRING.
+    """
     async with database.transaction() as connection:
         await _warn_of_overdue(connection)
     async with database.transaction() as connection:
         await _warn_of_expiring(connection)
+    async with database.transaction() as connection:
+        await _warn_of_expiring_tokens(connection)
 
 
 async def _warn_of_overdue(connection: Connection) -> None:
@@ -58,8 +75,7 @@ async def _warn_of_overdue(connection: Connection) -> None:
 
 async def _warn_of_expiring(connection: Connection) -> None:
     for row in await connection.fetch(_EXPIRING, EXPIRING):
-        over = row["expires_at"] <= now()
-        ends = f"{'expired' if over else 'expires'} at {row['expires_at']:%Y-%m-%d %H:%M} UTC"
+        over, ends = _end(row["expires_at"])
         used = f" It is used by {', '.join(row['instances'])}." if row["instances"] else ""
         told = await notify(
             connection,
@@ -74,3 +90,28 @@ async def _warn_of_expiring(connection: Connection) -> None:
         if told:
             data = {"credential_id": row["id"], "credential": row["name"], "expires_at": row["expires_at"]}
             await publish(connection, "credential.expiring", {**data, "reason": ends})
+
+
+async def _warn_of_expiring_tokens(connection: Connection) -> None:
+    for row in await connection.fetch(_EXPIRING_TOKENS, EXPIRING):
+        over, ends = _end(row["expires_at"])
+        told = await notify(
+            connection,
+            "credential_expiring",
+            instance_id=None,
+            key=f"credential_expiring:webhook:{row['id']}:{int(row['expires_at'].timestamp())}",
+            subject=f"The token of the webhook {row['name']} {'has expired' if over else 'expires soon'}",
+            text=f"The bearer token of the webhook {row['name']} {ends}. Messages are refused from then on.\n\n"
+            f'Give a new one with PATCH /v1/webhooks/{row["id"]} {{"auth": {{"secret": "…"}}}}; or client credentials, '
+            'with the type "oauth2_client_credentials", so that tokens are renewed by themselves.',
+            also=[row["creator"]] if row["creator"] else [],
+        )
+        if told:
+            data = {"webhook_id": row["id"], "webhook": row["name"], "expires_at": row["expires_at"]}
+            await publish(connection, "credential.expiring", {**data, "reason": ends})
+
+
+def _end(expires_at: datetime) -> tuple[bool, str]:
+    """Whether it is over, and that in words."""
+    over = expires_at <= now()
+    return over, f"{'expired' if over else 'expires'} at {expires_at:%Y-%m-%d %H:%M} UTC"

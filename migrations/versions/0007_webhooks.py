@@ -69,6 +69,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f('ix_deliveries_created_at'), 'deliveries', ['created_at'], unique=False)
     op.create_index('ix_deliveries_due', 'deliveries', ['webhook_id', 'next_attempt_at'], unique=False, postgresql_where=sa.text("status = 'pending'"))
+    op.create_index('ix_deliveries_leased', 'deliveries', ['webhook_id'], unique=False, postgresql_where=sa.text("status = 'pending' AND leased_until IS NOT NULL"))
     op.create_index('ix_deliveries_run_id', 'deliveries', ['run_id', 'webhook_id'], unique=False, postgresql_where=sa.text('run_id IS NOT NULL'))
     op.create_index('ix_deliveries_series', 'deliveries', ['webhook_id', 'series', 'page'], unique=False, postgresql_where=sa.text('series IS NOT NULL'))
     op.create_index(op.f('ix_deliveries_webhook_id_id'), 'deliveries', ['webhook_id', 'id'], unique=False)

@@ -43,11 +43,14 @@ def upgrade() -> None:
     sa.Column('as_of', sa.DateTime(timezone=True), nullable=True),
     sa.Column('window', postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
     sa.Column('columns', postgresql.ARRAY(sa.Text()), server_default=sa.text("'{}'"), nullable=False),
+    sa.Column('column_types', postgresql.ARRAY(sa.Text()), server_default=sa.text("'{}'"), nullable=False),
+    sa.Column('covered_until', sa.DateTime(timezone=True), nullable=True),
     sa.Column('total_rows', sa.BigInteger(), nullable=True),
     sa.Column('digest', sa.Text(), nullable=True),
     sa.Column('started_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('finished_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('failure', postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+    sa.Column('output_failures', postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'::jsonb"), nullable=False),
     sa.Column('lease_until', sa.DateTime(timezone=True), nullable=True),
     sa.Column('fence', sa.Integer(), server_default=sa.text('0'), nullable=False),
     sa.Column('id', sa.Uuid(), server_default=sa.text('seatwise_uuid7()'), nullable=False),
@@ -70,8 +73,34 @@ def upgrade() -> None:
     sa.Column('ndjson', sa.Text(), nullable=False),
     sa.Column('csv', sa.Text(), nullable=False),
     sa.Column('subjects', postgresql.ARRAY(sa.Uuid()), nullable=False),
-    sa.ForeignKeyConstraint(['run_id'], ['report_runs.id'], name=op.f('fk_report_chunks_run_id_report_runs'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('run_id', 'number', name=op.f('pk_report_chunks'))
+    )
+    op.create_table('report_emails',
+    sa.Column('run_id', sa.Uuid(), nullable=False),
+    sa.Column('output', sa.SmallInteger(), nullable=False),
+    sa.Column('address', sa.Text(), nullable=False),
+    sa.Column('format', sa.Text(), nullable=False),
+    sa.Column('attach_bytes', sa.Integer(), nullable=False),
+    sa.Column('message_id', sa.Text(), nullable=False),
+    sa.Column('status', sa.Text(), server_default='pending', nullable=False),
+    sa.Column('attempts', sa.Integer(), server_default=sa.text('0'), nullable=False),
+    sa.Column('next_attempt_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
+    sa.Column('error', sa.Text(), nullable=True),
+    sa.Column('id', sa.Uuid(), server_default=sa.text('seatwise_uuid7()'), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
+    sa.Column('updated_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
+    sa.CheckConstraint("format IN ('csv', 'xlsx')", name=op.f('ck_report_emails_format')),
+    sa.CheckConstraint("status IN ('pending', 'sent', 'failed', 'recorded')", name=op.f('ck_report_emails_status')),
+    sa.ForeignKeyConstraint(['run_id'], ['report_runs.id'], name=op.f('fk_report_emails_run_id_report_runs'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_report_emails')),
+    sa.UniqueConstraint('message_id', name=op.f('uq_report_emails_message_id')),
+    sa.UniqueConstraint('run_id', 'output', 'address', name=op.f('uq_report_emails_run_id_output_address'))
+    )
+    op.create_index('ix_report_emails_due', 'report_emails', ['next_attempt_at'], unique=False, postgresql_where=sa.text("status = 'pending'"))
+    op.create_table('listeners',
+    sa.Column('url', sa.Text(), nullable=False),
+    sa.Column('at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
+    sa.PrimaryKeyConstraint('url', name=op.f('pk_listeners'))
     )
     # ### end Alembic commands ###
 

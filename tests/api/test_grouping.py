@@ -54,6 +54,28 @@ async def test_a_label_is_split_off_and_joined_again(api: Api, desk: Desk) -> No
     assert events[0]["after"] == {"joined": {"id": made["id"], "name": "IT"}}
 
 
+async def test_what_was_bought_and_spared_is_joined_too(api: Api, desk: Desk) -> None:
+    pool = desk.books.database.pool
+    kept, gone = [await desk.books.account(each, "Ada", vendor_id="u1") for each in (desk.joined, desk.single)]
+    terms = {"seats": 5, "price_per_seat": "9.50", "currency": "EUR", "term": "monthly"}
+    for application, starts, renews in (
+        (desk.joined, "2026-01-01", None),
+        (desk.single, "2025-01-01", "2026-01-01"),
+        (desk.single, "2026-06-01", None),
+    ):
+        body = {**terms, "application_id": str(application), "starts_on": starts, "renews_on": renews}
+        made = await api.post("/v1/contracts", json=body)
+        assert made.status_code == 201, made.text
+    spared = await api.post("/v1/licence-exemptions", json={"account_id": str(gone), "reason": "on leave"})
+    assert spared.status_code == 201, spared.text
+    body = {"application_id": str(desk.single), "into": str(desk.joined)}
+    merged = await api.post(f"/v1/instances/{desk.instance}/merge", json=body)
+    assert merged.status_code == 200, merged.text
+    assert await pool.fetchval("SELECT account_id FROM licence_exemptions WHERE id = $1", spared.json()["id"]) == kept
+    listed = (await api.get(f"/v1/contracts?application_id={desk.joined}")).json()["items"]
+    assert sorted(each["starts_on"] for each in listed) == ["2025-01-01", "2026-01-01"]
+
+
 async def test_regrouping_is_for_admins(api: Api, desk: Desk) -> None:
     operator = await api.as_role("operator")
     base = f"/v1/instances/{desk.instance}"

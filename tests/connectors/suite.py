@@ -158,6 +158,8 @@ class ConnectorSuite:
             (200, b'"a text"', UnexpectedAnswer),
             (200, b'{"other": true}', UnexpectedAnswer),
             (200, b"null", UnexpectedAnswer),
+            (200, b"[" * 20_000 + b"]" * 20_000, UnexpectedAnswer),
+            (500, b"[" * 20_000 + b"]" * 20_000, VendorUnavailable),
         ],
     )
     async def test_each_failure_has_its_own_class(self, status: int, body: bytes, kind: type[VendorError]) -> None:

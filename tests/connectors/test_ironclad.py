@@ -217,7 +217,7 @@ def test_the_token_may_be_asked_for_as_json(encoding: str | None, kind: str) -> 
 
 
 def test_the_registry_names_what_there_is() -> None:
-    assert set(registry.MANIFESTS) == {"pingone", "okta", "ironclad-clickwrap"}
+    assert set(registry.MANIFESTS) == {"pingone", "okta", "ironclad-clickwrap", "sailpoint-isc"}
     with pytest.raises(NotFound, match="okta"):
         registry.manifest("oktaa")
     with pytest.raises(InvalidInput, match="fields"):

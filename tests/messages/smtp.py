@@ -63,7 +63,7 @@ class MailSink:
 @asynccontextmanager
 async def mail_sink() -> AsyncIterator[MailSink]:
     sink = MailSink()
-    server = await asyncio.start_server(sink.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(sink.serve, "127.0.0.1", 0, limit=2**25)
     sink.port = server.sockets[0].getsockname()[1]
     try:
         yield sink

@@ -44,8 +44,8 @@ async def test_the_first_success_is_told_with_what_it_brought(world: World) -> N
     found = dict(await events(world))
     assert found.keys() == {"application.detected", "person.created", "account.created", "sync.succeeded"}
     assert found["application.detected"]["application"] == "Ledger"
-    assert found["person.created"]["count"] == 2
-    assert found["account.created"]["count"] == 3
+    assert found["person.created"]["total"] == 2
+    assert found["account.created"]["total"] == 3
     assert {each["sync_id"] for each in found.values()} == {str(sync.id)}
     await world.sync()
     assert await told(world) == ["first_sync_succeeded"]
@@ -82,7 +82,7 @@ async def test_comings_and_goings_are_told_with_their_number(world: World) -> No
     here, gone = user("edith"), user("emmy")
     await world.sync(users=[here, gone])
     await world.sync(users=[here])
-    assert [data["count"] for _, data in await events(world, "person.deactivated", "account.deactivated")] == [1, 1]
+    assert [data["total"] for _, data in await events(world, "person.deactivated", "account.deactivated")] == [1, 1]
     await world.sync(users=[here, gone])
     assert len(await events(world, "account.reactivated")) == 1
 
@@ -95,10 +95,10 @@ async def test_what_a_cancelled_sync_wrote_is_told(world: World) -> None:
 
     world.vendor.before_page = cancel
     await world.sync(users=[user("a"), user("b"), user("c")])
-    assert [data["count"] for _, data in await events(world, "person.created")] in ([2], [])
+    assert [data["total"] for _, data in await events(world, "person.created")] in ([2], [])
     (number,) = await world.fetch("SELECT count(*) FROM history WHERE kind = 'people' AND instance_id = $1",
                                   world.instance_id)  # fmt: skip
-    assert sum(data["count"] for _, data in await events(world, "person.created")) == number["count"]
+    assert sum(data["total"] for _, data in await events(world, "person.created")) == number["count"]
     assert await told(world) == []
 
 

@@ -1,4 +1,4 @@
-"""`python -m app.demo.vendors`: all three simulated vendors in one process, until SIGTERM or SIGINT.
+"""`python -m app.demo.vendors`: all simulated vendors in one process, until SIGTERM or SIGINT.
 
 Prints one line of JSON on stdout: for each vendor base_url, api_url, auth_url and credentials.
 """
@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 import uvloop
 
+from app.demo.vendors.sailpoint import SailPointVendor
 from app.demo.vendors.serve import VendorServer, vendors_of
 from app.demo.vendors.world import World
 
@@ -56,7 +57,7 @@ async def main() -> None:
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     async with AsyncExitStack() as stack:
         lines: dict[str, Any] = {}
-        for vendor in vendors_of(world, record=options.record):
+        for vendor in (*vendors_of(world, record=options.record), SailPointVendor(world, record=options.record)):
             vendor.faults.latency_s = options.latency
             lines[vendor.key] = described(await stack.enter_async_context(VendorServer(vendor)))
         line = msgspec.json.encode(lines).decode()

@@ -1,4 +1,4 @@
-"""What the three simulated vendors have in common: recording, faults, refusals, links."""
+"""What the simulated vendors have in common: recording, faults, refusals, links."""
 
 from __future__ import annotations
 

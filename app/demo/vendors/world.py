@@ -1,4 +1,4 @@
-"""A small company invented from a seed: the same one in every process, seen through three vendors."""
+"""A small company invented from a seed: the same one in every process, seen through its vendors."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from app.demo.vendors.ironclad_tenant import ClickwrapTenant
 from app.demo.vendors.okta_tenant import OktaTenant
 from app.demo.vendors.pingone_tenant import PingOneTenant
 from app.demo.vendors.plan import Plan
+from app.demo.vendors.sailpoint_tenant import IscTenant
 
 
 class World:
@@ -38,6 +39,7 @@ class World:
         self.okta = OktaTenant(self.plan)
         self.pingone = PingOneTenant(self.plan)
         self.ironclad = ClickwrapTenant(self.plan)
+        self.sailpoint = IscTenant(self.plan, self.okta)
 
     def now(self) -> datetime:
         return self.clock().astimezone(UTC)

@@ -111,12 +111,12 @@ def test_a_server_runs_in_a_thread(world: World) -> None:
         assert ironclad.ACCESS_TOKEN not in repr(server.credentials)
 
 
-def test_all_three_run_in_a_process_until_it_is_told_to_end() -> None:
+def test_all_of_them_run_in_a_process_until_it_is_told_to_end() -> None:
     command = [sys.executable, "-m", "app.demo.vendors", "--people", "20", "--applications", "3", "--days", "2"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         servers = msgspec.json.decode(process.stdout.readline())
-        assert set(servers) == {"pingone", "okta", "ironclad-clickwrap"}
+        assert set(servers) == {"pingone", "okta", "ironclad-clickwrap", "sailpoint-isc"}
         headers = {"Authorization": f"SSWS {servers['okta']['credentials']['api_token']}"}
         assert len(httpx.get(servers["okta"]["api_url"] + "/api/v1/users", headers=headers).json()) >= 15
         os.kill(process.pid, signal.SIGTERM)

@@ -1,0 +1,1 @@
+"""Erasing a person: name, e-mail and login leave every table; rows and figures stay."""

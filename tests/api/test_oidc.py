@@ -1,0 +1,223 @@
+"""Frontends with a token of the company's identity provider: a real issuer on loopback, keys that change, liars."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+from joserfc import jwt
+from joserfc.jwk import ECKey, RSAKey
+
+from app.access.oidc import FETCHES, Fetches, Issuer, role_in
+from app.core.settings import Settings
+from app.main import create_app
+from app.sync.runtime import Runtime
+from tests.api.problems import assert_problem
+from tests.conftest import Api
+
+AUDIENCE = "seatwise"
+
+
+@dataclass
+class Provider:
+    """An identity provider: its keys can be changed, its answers broken off, its calls counted."""
+
+    url: str = ""
+    keys: list[RSAKey | ECKey] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+    down: bool = False
+
+    def rotate(self, kid: str) -> None:
+        self.keys = [RSAKey.generate_key(2048, {"kid": kid})]
+
+    def answer(self, path: str) -> tuple[int, dict[str, Any]]:
+        if self.down:
+            return 503, {}
+        if path == "/.well-known/openid-configuration":
+            return 200, {"issuer": self.url, "jwks_uri": f"{self.url}/keys"}
+        listed: list[Any] = [key.as_dict(private=False) for key in self.keys]
+        return 200, {"keys": [*listed, {"kty": "oct", "kid": "odd", "k": "AAAA"}, {"kty": "RSA"}, "odd"]}
+
+    def token(self, key: RSAKey | ECKey | None = None, alg: str = "RS256", **claims: Any) -> str:
+        key = key or self.keys[0]
+        now = int(time.time())
+        standard = {"iss": self.url, "aud": AUDIENCE, "sub": "u-1", "iat": now, "exp": now + 300, "name": "Ada"}
+        sent = {name: value for name, value in (standard | claims).items() if value is not None}
+        return jwt.encode({"alg": alg, "kid": key.kid}, sent, key, algorithms=[alg])
+
+
+@asynccontextmanager
+async def serving(provider: Provider) -> AsyncIterator[Provider]:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        path = head.split()[1]
+        provider.calls.append(path)
+        status, body = provider.answer(path)
+        raw = json.dumps(body).encode()
+        writer.write(f"HTTP/1.1 {status} X\r\ncontent-length: {len(raw)}\r\nconnection: close\r\n\r\n".encode() + raw)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    provider.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield provider
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+@pytest_asyncio.fixture
+async def provider() -> AsyncIterator[Provider]:
+    made = Provider()
+    made.rotate("k1")
+    async with serving(made) as provider:
+        yield provider
+
+
+def settings_for(runtime: Runtime, provider: Provider, **more: Any) -> Settings:
+    update = {"oidc_issuer": provider.url, "oidc_audience": AUDIENCE, **more}
+    return runtime.settings.model_copy(update=update)
+
+
+@pytest_asyncio.fixture
+async def front(runtime: Runtime, provider: Provider) -> AsyncIterator[Api]:
+    """The service as a frontend with a token sees it."""
+    app = create_app(replace(runtime, settings=settings_for(runtime, provider)))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://seatwise.test") as client:
+        yield Api(client, app, runtime, None)
+
+
+@pytest.mark.parametrize(("role", "status"), [("viewer", 403), ("operator", 403), ("admin", 200)])
+async def test_a_token_has_the_role_of_its_claim(front: Api, provider: Provider, role: str, status: int) -> None:
+    caller = front.with_key(provider.token(seatwise_role=role))
+    assert (await caller.get("/v1/connectors")).status_code == 200
+    assert (await caller.get("/v1/api-keys")).status_code == status
+
+
+async def test_what_it_changes_is_audited_under_its_name(front: Api, provider: Provider) -> None:
+    caller = front.with_key(provider.token(seatwise_role="admin", email="ada@example.com"))
+    made = await caller.post("/v1/fields", json={"key": "site", "title": "Site", "kind": "person", "type": "text"})
+    assert made.status_code == 201, made.text
+    event = (await caller.get(f"/v1/audit-events?resource_id={made.json()['id']}")).json()["items"][0]
+    assert event["actor"]["type"] == "oidc"
+    assert event["actor"]["name"] == "Ada"
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"aud": "another"},
+        {"aud": None},
+        {"exp": int(time.time()) - 3600},
+        {"exp": None},
+        {"nbf": int(time.time()) + 3600},
+        {"sub": None},
+    ],
+)
+async def test_a_token_that_is_not_valid_here_is_refused(
+    front: Api, provider: Provider, claims: dict[str, Any]
+) -> None:
+    assert_problem(await front.with_key(provider.token(seatwise_role="admin", **claims)).get("/v1/connectors"), 401)
+
+
+async def test_of_several_audiences_one_is_enough(front: Api, provider: Provider) -> None:
+    token = provider.token(seatwise_role="viewer", aud=["portal", AUDIENCE])
+    assert (await front.with_key(token).get("/v1/connectors")).status_code == 200
+
+
+async def test_a_token_without_a_known_role_may_not_come_in(front: Api, provider: Provider) -> None:
+    for role in (None, "owner", "ingest", ["guest"], {"a": 1}):
+        refused = await front.with_key(provider.token(seatwise_role=role)).get("/v1/connectors")
+        assert "seatwise_role" in assert_problem(refused, 403)["detail"]
+
+
+async def test_nobody_signs_for_the_issuer(front: Api, provider: Provider) -> None:
+    claims = provider.token(seatwise_role="admin").split(".")[1]
+    by_stranger = provider.token(RSAKey.generate_key(2048, {"kid": "k1"}), seatwise_role="admin")
+    unsigned = _encoded(b'{"alg":"none","kid":"k1"}') + f".{claims}."
+    shared = _encoded(b'{"alg":"HS256","kid":"k1"}') + f".{claims}"
+    by_public_key = hmac.digest(provider.keys[0].as_pem(private=False), shared.encode(), "sha256")
+    for token in (by_stranger, unsigned, f"{shared}.{_encoded(by_public_key)}"):
+        assert_problem(await front.with_key(token).get("/v1/connectors"), 401)
+
+
+def _encoded(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+async def test_a_new_key_of_the_issuer_is_taken_up_at_once(front: Api, provider: Provider) -> None:
+    assert (await front.with_key(provider.token(seatwise_role="viewer")).get("/v1/connectors")).status_code == 200
+    old = provider.token(seatwise_role="viewer")
+    provider.rotate("k2")
+    assert (await front.with_key(provider.token(seatwise_role="viewer")).get("/v1/connectors")).status_code == 200
+    assert_problem(await front.with_key(old).get("/v1/connectors"), 401)
+
+
+async def test_a_burst_of_unknown_keys_asks_the_issuer_few_times(front: Api, provider: Provider) -> None:
+    known = provider.token(seatwise_role="viewer")
+    assert (await front.with_key(known).get("/v1/connectors")).status_code == 200
+    tokens = [provider.token(RSAKey.generate_key(2048, {"kid": "x0"}), seatwise_role="viewer")]
+    tokens += [tokens[0].replace(tokens[0].split(".")[0], _header(f"x{n}")) for n in range(1, 40)]
+    answers = await asyncio.gather(*(front.with_key(token).get("/v1/connectors") for token in tokens))
+    assert {answer.status_code for answer in answers} == {401}
+    assert provider.calls.count("/keys") <= FETCHES
+    assert (await front.with_key(known).get("/v1/connectors")).status_code == 200
+
+
+def _header(kid: str) -> str:
+    header = {"alg": "RS256", "kid": kid, "typ": "JWT"}
+    return jwt.encode(header, {}, RSAKey.generate_key(2048, {"kid": kid}), algorithms=["RS256"]).split(".")[0]
+
+
+async def test_while_the_issuer_is_down_known_keys_serve_and_unknown_ones_wait(front: Api, provider: Provider) -> None:
+    provider.down = True
+    token = provider.token(seatwise_role="viewer")
+    waiting = await front.with_key(token).get("/v1/connectors")
+    assert_problem(waiting, 503)
+    assert "retry-after" in waiting.headers
+    provider.down = False
+    assert (await front.with_key(token).get("/v1/connectors")).status_code == 200
+    provider.down = True
+    issuer: Issuer = front.app.state.authentication.issuer
+    issuer.clock = lambda: time.monotonic() + 100_000
+    assert (await front.with_key(token).get("/v1/connectors")).status_code == 200
+
+
+async def test_an_issuer_in_a_private_network_is_not_asked(runtime: Runtime, provider: Provider) -> None:
+    app = create_app(replace(runtime, settings=settings_for(runtime, provider, outbound_allow=())))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://seatwise.test") as client:
+        headers = {"Authorization": f"Bearer {provider.token(seatwise_role='admin')}"}
+        assert_problem(await client.get("/v1/connectors", headers=headers), 503)
+    assert provider.calls == []
+
+
+def test_a_role_stands_in_a_text_a_list_or_deeper() -> None:
+    assert role_in({"r": "operator"}, "r") == "operator"
+    assert role_in({"r": ["viewer", "admin", "x"]}, "r") == "admin"
+    assert role_in({"realm": {"roles": ["viewer"]}}, "realm.roles") == "viewer"
+    assert role_in({"https://a.b/role": "admin"}, "https://a.b/role") == "admin"
+    assert role_in({"realm": "x"}, "realm.roles") is None
+
+
+def test_fetches_come_back_with_time() -> None:
+    now = [0.0]
+    fetches = Fetches(clock=lambda: now[0])
+    assert [fetches.take() for _ in range(FETCHES + 2)] == [True] * FETCHES + [False, False]
+    now[0] = 31
+    assert [fetches.take(), fetches.take()] == [True, False]
+
+
+def test_an_issuer_is_named_with_its_audience() -> None:
+    with pytest.raises(ValueError, match="SEATWISE_OIDC_AUDIENCE"):
+        Settings(_env_file=None, oidc_issuer="https://login.example.com")
