@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench sbom audit lock clean
+.PHONY: help install demo test check format bench sbom audit lock clean fuzz
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -33,6 +33,10 @@ check: .venv/.dev  ## format, lint, strict types, import contracts
 format: .venv/.dev  ## rewrite the files as make check wants them
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+SECONDS ?= 600
+fuzz: .venv/.dev  ## every operation against its own description for SECONDS (600), reports in fuzz-report/
+	$(BIN)/python -m tests.edges.fuzzing $(SECONDS)
 
 bench: .venv/.dev  ## the benchmarks, each beside a baseline of the same run
 	$(BIN)/python -m benchmarks

@@ -23,6 +23,7 @@ from app.core.errors import Conflict, FieldError, InvalidInput, NotFound, Vendor
 from app.core.ids import new_id
 from app.core.settings import Settings
 from app.http.auth import private_key_problem
+from app.http.masking import repeated
 from app.models import Credential, Instance, SourceMapping, VendorToken
 from app.sync.comparison import refusal_of
 from app.sync.connection import connect
@@ -55,7 +56,7 @@ async def create(
     described = registry.MANIFESTS.get(connector)
     if described is None:
         known = ", ".join(registry.MANIFESTS)
-        raise InvalidInput.at("#/connector", f"There is no connector {connector!r}; there are {known}.")
+        raise InvalidInput.at("#/connector", f"There is no connector {repeated(connector)}; there are {known}.")
     asked = _scheme(described, scheme)
     _refuse(
         [
@@ -250,7 +251,7 @@ def _scheme(described: Manifest, scheme: str) -> Scheme:
     asked = described.scheme(scheme)
     if asked is None:
         known = ", ".join(s.scheme for s in described.schemes)
-        raise InvalidInput.at("#/scheme", f"{described.name} has no scheme {scheme!r}; it has {known}.")
+        raise InvalidInput.at("#/scheme", f"{described.name} has no scheme {repeated(scheme)}; it has {known}.")
     return asked
 
 

@@ -27,6 +27,9 @@ log = structlog.get_logger()
 
 # Open connections (event streams among them) may finish within this when the process is told to stop.
 DRAIN_S = 5
+# Longer than the clients and proxies of our users keep an idle connection (most: 60 s), so that it is they who close it
+# and no request is sent into a connection that is just being closed.
+KEEP_ALIVE_S = 75
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -83,6 +86,7 @@ def config_of(application: FastAPI, *, host: str, port: int) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=DRAIN_S,
     )
 

@@ -14,6 +14,7 @@ from app.core.ids import new_id
 from app.models import AuditEvent
 
 MASK = "***"
+_FILTER = {"field", "op", "value"}
 _SECRET_NAMES = ("secret", "password", "private_key", "token", "api_key", "key_hash", "sealed", "authorization")
 # Names that hold such a word and are no secret.
 _PLAIN_NAMES = {"secrets_set", "token_expires_at", "token_url"}
@@ -73,8 +74,13 @@ def _as_json(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def masked(value: Any, name: str = "") -> Any:
-    """The value with every secret in it replaced; a mapping under a secret's name keeps its names only."""
+    """The value with every secret in it replaced, and what filters compare with, which may be somebody's name.
+
+    A mapping under a secret's name keeps its names only.
+    """
     if isinstance(value, Mapping):
+        if value.keys() == _FILTER:
+            return {**value, "value": MASK}
         hidden = _is_secret(name)
         return {key: MASK if hidden else masked(member, str(key)) for key, member in value.items()}
     if isinstance(value, list):

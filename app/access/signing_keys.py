@@ -38,26 +38,27 @@ class SigningKeys:
 
     async def all(self) -> list[bytes]:
         """Every key of the purpose, newest first: what was signed with an older one is still verified."""
-        await self.newest()
-        async with self.database.session() as session:
-            rows = await session.scalars(
-                select(SigningKey).where(SigningKey.purpose == self.purpose).order_by(SigningKey.version.desc())
-            )
-            return [self._open(row) for row in rows]
+        return await self._known() or [await self.newest()]
 
     async def renew(self) -> None:
         """Make a new key and sign with it from now on; other processes do from their next start."""
         async with self.database.session() as session:
             await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": locks.SIGNING_KEYS})
-            newest = await session.scalar(self._newest_row())
+            newest = await session.scalar(self._rows().limit(1))
             self._newest = self._add(session, newest.version + 1 if newest else 1)
 
-    def _newest_row(self) -> Select[SigningKey]:
-        return select(SigningKey).where(SigningKey.purpose == self.purpose).order_by(SigningKey.version.desc()).limit(1)
+    async def _known(self) -> list[bytes]:
+        async with self.database.session() as session:
+            return [self._open(row) for row in await session.scalars(self._rows())]
+
+    def _rows(self) -> Select[SigningKey]:
+        return select(SigningKey).where(SigningKey.purpose == self.purpose).order_by(SigningKey.version.desc())
 
     async def _load(self, session: AsyncSession) -> bytes:
-        await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": locks.SIGNING_KEYS})
-        row = await session.scalar(self._newest_row())
+        row = await session.scalar(self._rows().limit(1))
+        if row is None:
+            await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": locks.SIGNING_KEYS})
+            row = await session.scalar(self._rows().limit(1))
         return self._add(session, 1) if row is None else self._open(row)
 
     def _add(self, session: AsyncSession, version: int) -> bytes:

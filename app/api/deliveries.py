@@ -52,7 +52,7 @@ class DeliveryAnswer(Resource):
 class Since(Body):
     """From when on what failed is sent again."""
 
-    since: Moment = Field(description="Of deliveries made since then.")
+    since: Moment = Field(description="Of deliveries that failed since then, whenever they were made.")
 
 
 class Redelivered(BaseModel):

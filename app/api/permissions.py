@@ -13,9 +13,9 @@ from app.api.unit_of_work import Route, required_roles
 
 HEAD = """# Who may do what
 
-Made from the routes; a test compares the two, and calls every route with every role. A role may all that those before it
-may: `viewer`, `operator`, `admin`. `ingest` may only hand records to the one instance that its key is bound to. Routes
-under /v1 need a key, an access token of /oauth/token, or a token of the identity provider.
+Made from the routes; a test compares the two, and calls every route with every role. A role may all that those before
+it may: `viewer`, `operator`, `admin`. `ingest` may only hand records to the one instance that its key is bound to.
+Routes under /v1 need a key, an access token of /oauth/token, or a token of the identity provider.
 
 | method | path | least role |
 | --- | --- | --- |

@@ -165,7 +165,7 @@ async def get_report_run(request: Request, _caller: Viewer, session: Session, ru
 @router.get(
     "/report-runs/{run_id}/rows",
     operation_id="list_rows_of_report_run",
-    response_model=ListOf[dict[str, Any]],
+    response_model=ListOf[dict[str, Any]] | list[dict[str, Any]],
     responses={**FILES, **problems(409)},
 )
 async def list_rows_of_report_run(

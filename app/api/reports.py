@@ -104,7 +104,8 @@ async def update_report(
     report = await saved.get(session, report_id, lock=True)
     before = shown(report)
     require_match(request, before)
-    sent = body.model_dump(exclude_unset=True, exclude={"schedule"}) | _schedule(body)
+    # Not `exclude_unset`, which would take the defaults out of what was sent, too.
+    sent = body.model_dump(include=body.model_fields_set - {"schedule"}) | _schedule(body)
     await saved.change(session, report, sent)
     after = shown(report)
     told = before.model_dump(), after.model_dump()

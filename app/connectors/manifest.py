@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from app.connectors.contract import StreamName
 from app.core.errors import FieldError
+from app.http.masking import repeated
 from app.http.ports import Quota
 
 FieldType = Literal["text", "boolean", "number", "datetime"]
@@ -144,7 +145,7 @@ class Manifest:
             if option is None:
                 names = ", ".join(known)
                 errors.append(
-                    FieldError(f"{self.name} has no option {name!r}; it has {names}.", pointer=f"{at}/{name}")
+                    FieldError(f"{self.name} has no option {repeated(name)}; it has {names}.", pointer=f"{at}/{name}")
                 )
             elif problem := _problem(option, value):
                 errors.append(FieldError(problem, pointer=f"{at}/{name}"))
@@ -167,10 +168,11 @@ def _problem(option: Option, value: Any) -> str | None:
     if option.choices and value not in option.choices:
         right = next((c for c in option.choices if c == value.strip().lower()), None)
         if right:
-            return f"Type {right!r} in lower case instead of {value!r}."
-        return f"{option.title} is one of {', '.join(option.choices)}; {value!r} is none of them. {option.hint}".strip()
+            return f"Type {right!r} in lower case instead of {repeated(value)}."
+        known = ", ".join(option.choices)
+        return f"{option.title} is one of {known}; {repeated(value)} is none of them. {option.hint}".strip()
     if option.validate is not None and (problem := option.validate(value)):
         return problem
     if option.pattern and not re.fullmatch(option.pattern, value):
-        return f"{value!r} is no {option.title}. {option.hint}".strip()
+        return f"{repeated(value)} is no {option.title}. {option.hint}".strip()
     return None

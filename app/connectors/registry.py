@@ -16,6 +16,7 @@ from app.connectors.pingone import manifest as pingone_form
 from app.connectors.sailpoint import manifest as sailpoint_form
 from app.core.errors import FieldError, InvalidInput, NotFound
 from app.http.auth import Auth, ClientCredentials, PrivateKeyJwt, StaticToken
+from app.http.masking import repeated
 from app.http.vendor import ErrorReader, VendorClient
 
 Texts = Mapping[str, str]
@@ -93,14 +94,16 @@ def error_reader(key: str) -> ErrorReader:
 def _entry(key: str) -> _Entry:
     entry = _ENTRIES.get(key)
     if entry is None:
-        raise NotFound(f"There is no connector {key!r}; there are {', '.join(_ENTRIES)}.")
+        raise NotFound(f"There is no connector {repeated(key)}; there are {', '.join(_ENTRIES)}.")
     return entry
 
 
 def _require_scheme(key: str, scheme: str) -> None:
     known = [s.scheme for s in manifest(key).schemes]
     if scheme not in known:
-        raise InvalidInput.at("#/scheme", f"{manifest(key).name} has no scheme {scheme!r}; it has {', '.join(known)}.")
+        raise InvalidInput.at(
+            "#/scheme", f"{manifest(key).name} has no scheme {repeated(scheme)}; it has {', '.join(known)}."
+        )
 
 
 def _require_options(key: str, options: Options) -> None:

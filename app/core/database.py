@@ -87,8 +87,10 @@ class _Pool(asyncpg.Pool):
     """Tells a connection when whoever had it was interrupted."""
 
     async def release(self, connection: Any, *, timeout: float | None = None) -> None:  # noqa: ASYNC109  asyncpg's own
-        if sys.exc_info()[0] is not None:
-            connection.note_interruption()
+        # One that broke off is taken from its caller, and has nothing left to be told.
+        note_interruption = getattr(connection, "note_interruption", None)
+        if note_interruption is not None and sys.exc_info()[0] is not None:
+            note_interruption()
         await super().release(connection, timeout=timeout)
 
 

@@ -13,3 +13,5 @@ SIGNING_KEYS: Final = 7_316_524_903
 PLACES_OF_EVENTS: Final = 7_316_524_904
 RECIPIENTS: Final = 7_316_524_905
 CLAIMS_OF_DELIVERIES: Final = 7_316_524_906
+# Taken by the function `seatwise_audit_partitions` in the database.
+AUDIT_MONTHS: Final = 7_316_524_907

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from app.core import locks
 from app.core.database import Database
 from app.core.errors import SeatwiseError
 
 _ROOT = Path(__file__).resolve().parents[2]
+
+_LOCK_NOT_AVAILABLE = "55P03"
+# Whoever needs a table waits behind the migration for as long as that one waits itself.
+PATIENCE_S = 1
+AGAIN_S = 2.0
+
+log = structlog.get_logger()
 
 
 class NewerSchema(SeatwiseError):
@@ -58,12 +68,27 @@ def _upgrade(connection: Connection) -> None:
 async def migrate(database: Database) -> None:
     """Upgrade to head under an advisory lock: of replicas that start together one migrates, the others wait.
 
-    Raises NewerSchema, for there is no way back.
+    Those who serve meanwhile wait for it, and it for those who read a table for long, as a dump does; so it steps back
+    from a table that it cannot have soon, and tries again. Raises NewerSchema, for there is no way back.
     """
+    while not await _migrated(database):
+        log.warning("migration.steps_back", reason="somebody holds a table that it has to alter; pg_dump does")
+        await asyncio.sleep(AGAIN_S)
+
+
+async def _migrated(database: Database) -> bool:
+    """False where a lock was not to be had; nothing is changed then."""
     async with database.engine.connect() as connection:
         await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": locks.SCHEMA})
-        await connection.run_sync(_upgrade)
+        await connection.execute(text(f"SET LOCAL lock_timeout = '{PATIENCE_S}s'"))
+        try:
+            await connection.run_sync(_upgrade)
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+                raise
+            return False
         await connection.commit()
+        return True
 
 
 async def at_head(database: Database) -> bool:

@@ -166,13 +166,14 @@ async def _clean_runs(work: _Erasure) -> None:
 
 async def _drop_answers(work: _Erasure) -> None:
     """Kept answers of POSTs that name the person: who sends one of these again does it anew."""
-    for row in await work.connection.fetch(_KEPT, work.until):
-        try:
-            plain = work.runtime.vault.open(row["sealed_answer"], context=_ANSWERS.context_of(row))
-        except VaultError:
-            continue  # nobody can read it any more
-        if work.eraser.is_in(msgspec.json.decode(plain, type=_Answer).body.decode()):
-            await work.connection.execute(_DROP, *row.values())
+    async with work.connection.transaction():
+        async for row in work.connection.cursor(_KEPT, work.until, prefetch=50):
+            try:
+                plain = work.runtime.vault.open(row["sealed_answer"], context=_ANSWERS.context_of(row))
+            except VaultError:
+                continue  # nobody can read it any more
+            if work.eraser.is_in(msgspec.json.decode(plain, type=_Answer).body.decode()):
+                await work.connection.execute(_DROP, *row.values())
 
 
 async def _be_patient(connection: Connection) -> None:

@@ -35,6 +35,11 @@ _OPEN = ("metadata.", "fields.")
 _CELL = re.compile(r'("(?:[^"]|"")*"|[^,\r\n]*)(,|\r\n)')
 
 
+def is_personal(column: str) -> bool:
+    """Whether a report's column may name somebody."""
+    return column in _OWN or column.startswith(_OPEN)
+
+
 async def are_unfinished(connection: Connection, before: datetime) -> bool:
     """Whether runs that may have asked the books before a time have not written their rows yet."""
     return bool(await connection.fetchval(_UNFINISHED, before))

@@ -1,7 +1,7 @@
 """Where else a person may be named, table by table, and what becomes of it.
 
-What administrators wrote stays: filters and owners of instances, reports, contacts, recipients, and the audit, whose
-rows hold ids and field names.
+What administrators wrote stays: filters, owners and contacts of instances, names and recipients of reports, keys, and
+the audit.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from app.erasure.runs import is_personal
 from app.erasure.sweeps import Cleaner, Sweep
 from app.erasure.traces import NAME, Eraser
 
@@ -43,7 +44,8 @@ def _within(eraser: Eraser, image: dict[str, Any] | None) -> dict[str, Any] | No
 
 
 def _plan_change(eraser: Eraser, row: Mapping[str, Any]) -> dict[str, Any]:
-    if not (eraser.is_mine(row["object_id"]) or eraser.is_name(row["email"])):
+    unborn = row["object_id"] is None and (eraser.is_name(row["email"]) or eraser.is_name(row["name"]))
+    if not (eraser.is_mine(row["object_id"]) or unborn):
         return _history(eraser, row)
     images = {image: _without_names(row[image]) for image in _IMAGES}
     return {"name": NAME, "email": None, **images}
@@ -52,6 +54,23 @@ def _plan_change(eraser: Eraser, row: Mapping[str, Any]) -> dict[str, Any]:
 def _without_names(image: dict[str, Any] | None) -> dict[str, Any] | None:
     changed = _NAMES | _EMPTIED
     return None if image is None else {key: changed.get(key, value) for key, value in image.items()}
+
+
+def _filters(eraser: Eraser, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a report: what is compared with a name finds nobody by it any more, with or without it."""
+    return {"filters": _unnamed(eraser, row["filters"])}
+
+
+def _definition(eraser: Eraser, row: Mapping[str, Any]) -> dict[str, Any]:
+    definition = row["definition"]
+    return {"definition": {**definition, "filters": _unnamed(eraser, definition.get("filters") or [])}}
+
+
+def _unnamed(eraser: Eraser, filters: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {**each, "value": eraser.out_of_texts(each["value"])} if is_personal(each["field"]) else each
+        for each in filters
+    ]
 
 
 def _event(eraser: Eraser, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,6 +128,8 @@ SWEEPS = (
     Sweep("licence_exemptions", _ID, ("reason",), _texts("reason")),
     Sweep("events", _ID, ("data",), _event),
     Sweep("deliveries", _ID, ("attempts",), _texts("attempts")),
+    Sweep("reports", _ID, ("filters",), _filters),
+    Sweep("report_runs", _ID, ("definition",), _definition),
 )
 
 # What a sync that ran while the books forgot may still have written of it.

@@ -23,17 +23,13 @@ from app.core.errors import (
     VendorError,
     VendorUnavailable,
 )
+from app.http.masking import masked, without_secrets
 from app.http.retry import told_wait
 from app.http.tokens import oauth_error, refusal
 
-WORDS_LIMIT = 300
+_CODE = re.compile(r"[\w.:/ -]{1,64}", re.ASCII)
 
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _REFERENCE = re.compile(r"[0-9a-f-]{8,64}", re.IGNORECASE)
-_QUERY = re.compile(r"\?[^\s\"'<>]+")
-_NAMED_SECRET = re.compile(r"\b(SSWS|Bearer|Basic)\s+[^\s\"',;]{6,}", re.IGNORECASE)
-_JWT = re.compile(r"\beyJ[\w-]+(?:\.[\w-]*)*")
-_OPAQUE = re.compile(r"[\w+=~-]{24,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +116,7 @@ class Judge:
         if answer.status != 404 and (is_html(answer) or damaged):
             return self._passing_page(answer)
         code, words = oauth_error(answer.content)
+        code = self._code(code)
         if code == "temporarily_unavailable":
             return self._problem(VendorUnavailable, answer, VendorFault(code, words), "retry")
         error = refusal(answer.status, code, self._clean(words), hint=self.hint)
@@ -155,10 +152,11 @@ class Judge:
     def _problem(
         self, kind: type[VendorError], answer: Answer, fault: VendorFault, course: Course, told_s: float | None = None
     ) -> Problem:
-        code = f" ({fault.code})" if fault.code else ""
+        own = self._code(fault.code)
+        code = f" ({own})" if own else ""
         said = f": {words}" if (words := self._clean(fault.message)) else "."
         detail = f"{self.request} was answered with status {answer.status}{code}{said}{self._reference(fault)}"
-        error = kind(detail, request=self.request, vendor_status=answer.status, vendor_code=fault.code)
+        error = kind(detail, request=self.request, vendor_status=answer.status, vendor_code=own)
         return Problem(error, course, told_s)
 
     def _reference(self, fault: VendorFault) -> str:
@@ -166,27 +164,13 @@ class Judge:
         shown = _REFERENCE.fullmatch(named) and not any(named in secret for secret in self.secrets)
         return f" (tracking id {named})" if shown else ""
 
+    def _code(self, code: str | None) -> str | None:
+        """The vendor's code, where it is one and not a text that holds whatever the vendor was sent."""
+        shown = code is not None and _CODE.fullmatch(code) and masked(code, self.secrets) == code
+        return code if shown else None
+
     def _clean(self, words: str | None) -> str:
         return without_secrets(words or "", self.secrets)
-
-
-def without_secrets(words: str, secrets: Collection[str] = ()) -> str:
-    """At most 300 characters of a text, with secrets, queries and whatever looks like a token replaced by ***."""
-    for secret in secrets:
-        if secret:
-            words = words.replace(secret, "***")
-    words = _QUERY.sub(lambda found: "?***" if "=" in found[0] else found[0], words)
-    words = _NAMED_SECRET.sub(r"\1 ***", words)
-    words = _JWT.sub("***", words)
-    words = _OPAQUE.sub(lambda found: "***" if _looks_secret(found[0]) else found[0], words)
-    words = " ".join(words.split())
-    return words if len(words) <= WORDS_LIMIT else words[: WORDS_LIMIT - 1] + "…"
-
-
-def _looks_secret(word: str) -> bool:
-    """Whether a long word is made of letters and digits, as tokens are, and is no UUID, as the ids of things are."""
-    mixed = any(c.isdigit() for c in word) and any(c.isalpha() for c in word)
-    return mixed and not _UUID.fullmatch(word)
 
 
 def is_html(answer: Answer) -> bool:

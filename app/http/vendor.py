@@ -24,6 +24,7 @@ from app.core.errors import (
 from app.http.answers import Answer, ErrorReader, Judge, Problem, VendorFault, without_half_pairs
 from app.http.auth import Auth, StaticToken, TokenAuth
 from app.http.bodies import AnswerCutOff, AnswerTooLarge
+from app.http.masking import masked
 from app.http.ports import Budget, Observed, Quota, Token, TokenStore
 from app.http.retry import TOLD_CAP_S, Patience, observed
 from app.http.tokens import is_due, read_claims, read_token
@@ -210,7 +211,7 @@ class VendorClient:
         return answer, issued_at
 
     def _judge(self, method: str, target: httpx.URL, *, hint: str = "") -> Judge:
-        return Judge(f"{method} {_path(target)}", self._errors, self._secrets, hint)
+        return Judge(f"{method} {masked(_path(target), self._secrets)}", self._errors, self._secrets, hint)
 
     async def _settle(
         self,

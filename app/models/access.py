@@ -36,7 +36,7 @@ class ApiKey(Identified, Dated, Base):
 
 
 class KeyUse(Base):
-    """How many requests a caller has made within one minute since the Unix epoch. Unlogged: a crash forgets a minute."""
+    """How many requests a caller has made within one minute of the Unix epoch. Unlogged: a crash forgets a minute."""
 
     __tablename__ = "key_uses"
 

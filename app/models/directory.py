@@ -197,6 +197,7 @@ class Account(Identified, Dated, Base):
         Index("ix_accounts_username", text('lower(username) COLLATE "C"')),
         Index(None, "application_id", "id"),
         Index(None, "role", "id", postgresql_where=text("role IS NOT NULL")),
+        Index("ix_accounts_without_seat", "application_id", postgresql_where=text("seat = 'none'")),
         Index("ix_accounts_bypass", "id", postgresql_where=text("bypass_evidence IS NOT NULL")),
     )
 

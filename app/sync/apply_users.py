@@ -45,7 +45,7 @@ _KEEP_KNOWN = """
     WHERE u.instance_id = $1 AND u.vendor_id = s.vendor_id
 """
 
-# A person known through this vendor user alone takes the user's new address (or loses it) and keeps the history. One who
+# A person known through this vendor user alone takes the user's new address (or loses it) and keeps the history. Who
 # was erased and is listed again takes it from the first who lists them, and all others find them by it.
 _MOVE_PEOPLE = """
     WITH moved AS (

@@ -182,8 +182,8 @@ async def move_entry(session: AsyncSession, instance_id: UUID, entry_id: str, or
 
 
 async def join_accounts(session: AsyncSession, origin: UUID, into: UUID, actor: dict[str, Any]) -> None:
-    """Move all accounts of `origin` to `into`, with its contracts, exemptions and source mappings; of a vendor user with
-    an account in both the latter's stays.
+    """Move all accounts of `origin` to `into`, with its contracts, exemptions and source mappings; of a vendor user
+    with an account in both the latter's stays.
     """
     await _run(session, _JOIN_DAYS, origin, into)
     await _run(session, _DROP_DAYS, origin, into)

@@ -16,12 +16,12 @@ from app.core import clock, tracing
 from app.core.errors import OutboundRefused, SeatwiseError
 from app.http.bodies import AnswerCutOff, AnswerTooLarge
 from app.http.client import build_client
+from app.http.masking import excerpt, masked
 from app.http.retry import told_wait
 from app.sync.runtime import Runtime
 from app.vault import VaultError
 from app.webhooks.authorization import Authorization
 from app.webhooks.endpoints import open_secrets, signing_secrets
-from app.webhooks.masking import excerpt, masked
 from app.webhooks.signing import signed_headers
 from app.webhooks.target import Outcome, Target
 from app.webhooks.verdict import judge

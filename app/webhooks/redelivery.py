@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.clock import now
 from app.core.errors import Conflict, NotFound
 from app.models import Delivery, Webhook
 from app.webhooks.waking import wake
@@ -29,12 +30,14 @@ _FAILED = """
     FROM failed f WHERE d.id = f.id AND d.status = 'failed'
 """
 _OF_SERIES = text(_FAILED.format(which="series = :series"))
-_SINCE = text(_FAILED.format(which="created_at >= :since"))
+# What has failed for good is not touched again, so that its change is its failing.
+_SINCE = text(_FAILED.format(which="updated_at >= :since"))
 
 
 async def redeliver(session: AsyncSession, delivery_id: UUID) -> Delivery:
     """Send a delivery again, with the same message id. A failed page takes all failed pages of its series along, in
-    their order. Raises NotFound, and Conflict while it is pending or its webhook is disabled.
+    their order; one that waits for its next attempt is sent now. Raises NotFound, and Conflict while it is under way,
+    waits for the page before it, or its webhook is disabled.
     """
     webhook_id = await session.scalar(select(Delivery.webhook_id).where(Delivery.id == delivery_id))
     if webhook_id is None:
@@ -42,8 +45,8 @@ async def redeliver(session: AsyncSession, delivery_id: UUID) -> Delivery:
     await _require_enabled(session, webhook_id)
     delivery = await session.get_one(Delivery, delivery_id, with_for_update=True)
     if delivery.status == "pending":
-        raise Conflict("The delivery is pending; it is sent by itself.")
-    if delivery.status == "failed" and delivery.series is not None:
+        await _hasten(session, delivery)
+    elif delivery.status == "failed" and delivery.series is not None:
         await session.execute(_OF_SERIES, {"webhook_id": delivery.webhook_id, "series": delivery.series})
     else:
         await session.execute(text(_AGAIN), {"id": delivery.id})
@@ -52,9 +55,18 @@ async def redeliver(session: AsyncSession, delivery_id: UUID) -> Delivery:
     return delivery
 
 
+async def _hasten(session: AsyncSession, delivery: Delivery) -> None:
+    """A receiver that was mended need not wait for the ladder."""
+    if delivery.leased_until is not None and delivery.leased_until > now():
+        raise Conflict("The delivery is being sent right now.")
+    if delivery.next_attempt_at is None:
+        raise Conflict("The delivery waits for the page before it.")
+    await session.execute(text("UPDATE deliveries SET next_attempt_at = now() WHERE id = :id"), {"id": delivery.id})
+
+
 async def redeliver_since(session: AsyncSession, webhook_id: UUID, since: datetime) -> int:
-    """Send again all failed deliveries of a webhook that were made since a time; answers how many. Raises NotFound, and
-    Conflict while the webhook is disabled.
+    """Send again all deliveries of a webhook that have failed for good since a time, whenever they were made; answers
+    how many. Raises NotFound, and Conflict while the webhook is disabled.
     """
     await _require_enabled(session, webhook_id)
     done = await session.execute(_SINCE, {"webhook_id": webhook_id, "since": since})

@@ -18,7 +18,7 @@ DECLARE
     month timestamp := date_trunc('month', first AT TIME ZONE 'UTC');
     part text;
 BEGIN
-    PERFORM pg_advisory_xact_lock(7316524905);
+    PERFORM pg_advisory_xact_lock(7316524907);
     WHILE month <= last AT TIME ZONE 'UTC' LOOP
         part := 'audit_events_' || to_char(month, 'YYYY_MM');
         IF to_regclass(part) IS NULL THEN

@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 from standardwebhooks import Webhook as Verifier
 
+from app.core.clock import now
 from app.core.ids import new_id
 from tests.api.problems import assert_problem
 from tests.conftest import Api
@@ -150,6 +151,18 @@ async def test_a_failed_delivery_is_sent_again(api: Api) -> None:
     assert body.keys() == MEMBERS
     assert (body["status"], body["message_id"]) == ("pending", before["message_id"])
     assert body["next_attempt_at"] is not None
+    (noted,) = (await api.get("/v1/audit-events", params={"resource_id": str(failed)})).json()["items"]
+    assert (noted["resource"]["id"], noted["before"], noted["after"]) == (
+        str(failed),
+        {"status": "failed"},
+        {"status": "pending"},
+    )
+    await api.runtime.database.pool.execute(
+        "UPDATE deliveries SET next_attempt_at = now() + interval '9 h' WHERE id = $1", failed
+    )
+    hastened = (await api.post(path)).json()
+    assert hastened["next_attempt_at"] <= now().isoformat()
+    await api.runtime.database.pool.execute("UPDATE deliveries SET next_attempt_at = NULL WHERE id = $1", failed)
     assert_problem(await api.post(path), 409)
     assert_problem(await (await api.as_role("viewer")).post(path), 403)
     assert_problem(await api.post(f"/v1/deliveries/{new_id()}/redeliver"), 404)
@@ -159,13 +172,18 @@ async def test_a_failed_delivery_is_sent_again(api: Api) -> None:
 
 async def test_all_that_failed_since_a_time_is_sent_again(api: Api) -> None:
     made = await make(api)
-    old = await put(api, made["id"], status="failed", created_at=datetime(2026, 1, 1, tzinfo=UTC))
-    await put(api, made["id"], status="failed")
+    past = datetime(2026, 1, 1, tzinfo=UTC)
+    old = await put(api, made["id"], status="failed", created_at=past, updated_at=past)
+    await put(api, made["id"], status="failed", created_at=past)
     await put(api, made["id"], status="succeeded")
     path = f"{PATH}/{made['id']}/redeliver"
     done = await api.post(path, json={"since": "2026-02-01T00:00:00Z"})
     assert (done.status_code, done.json()) == (202, {"count": 1})
     assert (await api.get(f"/v1/deliveries/{old}")).json()["status"] == "failed"
+    (noted,) = (
+        await api.get("/v1/audit-events", params={"action": "webhook.updated", "resource_id": made["id"]})
+    ).json()["items"]
+    assert noted["after"] == {"redelivered_since": "2026-02-01T00:00:00Z", "redelivered": 1}
     assert (await api.post(path, json={"since": "2025-12-01T00:00:00Z"})).json() == {"count": 1}
     for bad in ({}, {"since": "yesterday"}, {"since": None}, {"until": "2026-02-01T00:00:00Z"}):
         assert_problem(await api.post(path, json=bad), 422)

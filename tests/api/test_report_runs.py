@@ -14,7 +14,7 @@ from tests.reports.answering import many_seats, of, seats
 
 MEMBERS = {
     "id", "created_at", "updated_at", "report_id", "status", "trigger", "scheduled_for", "as_of", "window", "columns",
-    "total_rows", "digest", "covered_until", "started_at", "finished_at", "failure", "outputs",
+    "total_rows", "digest", "covered_until", "started_at", "finished_at", "erased_at", "failure", "outputs",
 }  # fmt: skip
 
 

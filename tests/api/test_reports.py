@@ -369,3 +369,10 @@ async def test_a_preview_that_takes_too_long_says_what_to_do(api: Api, monkeypat
         problem = assert_problem(await api.post("/v1/reports/preview", json=REPORT), 422)
     assert "filter it more narrowly" in problem["errors"][0]["detail"]
     assert (await api.post("/v1/reports/preview", json=REPORT)).status_code == 200
+
+
+async def test_outputs_that_are_changed_have_their_defaults_too(api: Api) -> None:
+    made = (await api.post("/v1/reports", json={"name": "Mailed", "dataset": "people", "columns": ["name"]})).json()
+    mail = {"type": "email", "to": ["it-ops@example.com"]}
+    changed = await api.patch(f"/v1/reports/{made['id']}", json={"outputs": [mail]})
+    assert changed.json()["outputs"] == [{**mail, "format": "csv", "max_attachment_bytes": 5 * 1024 * 1024}]

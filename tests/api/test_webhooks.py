@@ -108,6 +108,10 @@ async def test_secrets_go_in_and_never_come_out(api: Api) -> None:
 async def test_a_bearer_token_that_is_a_jwt_shows_its_end(api: Api) -> None:
     ends = await make(api, auth={"type": "bearer", "secret": jwt(exp=1893456000)})
     assert ends["token_expires_at"] == "2030-01-01T00:00:00Z"
+    chained = jwt(exp=1893456000).partition(".")[2]
+    chain = base64.urlsafe_b64encode(json.dumps({"alg": "RS256", "x5c": ["M" * 2000]}).encode()).decode().rstrip("=")
+    ends = await make(api, auth={"type": "bearer", "secret": f"{chain}.{chained}"})
+    assert ends["token_expires_at"] == "2030-01-01T00:00:00Z"
     deep = f"{jwt().partition('.')[0]}.{base64.urlsafe_b64encode(b'[' * 9000).decode()}.c2ln"
     for secret in ("a.b.c", "opaque", jwt(sub="x"), jwt(exp="soon"), jwt(exp=1e300), "..", "a.W10.c", deep):
         assert (await make(api, auth={"type": "bearer", "secret": secret}))["token_expires_at"] is None

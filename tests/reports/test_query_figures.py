@@ -56,7 +56,7 @@ async def test_the_use_of_people(database: Database, facts: Facts, window: str |
 
 
 def _told_of_person(facts: Facts, person: UUID, dates: Sequence[date]) -> dict[str, Any]:
-    """As of an account, but that days which any of the accounts shows are told wherever the others were not observed."""
+    """As of an account, but that days which any of them shows are told where the others were not observed."""
     used, covered = _of_person(facts, person)
     return told(used, covered, dates) | ({"days_active": days} if (days := len(used & set(dates))) else {})
 

@@ -17,7 +17,7 @@ from app.reports.run_lease import RunLease, claim_run
 from app.reports.run_requests import REPORT_JOB, adopt_runs
 from app.reports.snapshot import take
 from app.sync.lease import LeaseLost
-from app.sync.run import Again
+from app.sync.leased import Again
 from app.sync.runtime import Runtime
 from tests.api.books import Books
 from tests.reports.answering import answered, asked, downloaded, many_seats, of, read, report, rows, seats

@@ -81,13 +81,19 @@ class Crowd:
         found: dict[str, list[str]] = {}
         cursor: str | None = ""
         while cursor is not None:
-            page = (
-                await self.ask("GET", "/v1/api-keys?limit=200" + (f"&cursor={cursor}" if cursor else ""))
-            ).json()
+            page = (await self.ask("GET", "/v1/api-keys?limit=200" + (f"&cursor={cursor}" if cursor else ""))).json()
             for item in page["items"]:
                 found.setdefault(item["name"], []).append(item["id"])
             cursor = page["next_cursor"]
         return found
+
+    async def until(self, count: int) -> None:
+        """Once so many writes were acknowledged."""
+        async with asyncio.timeout(30):
+            while True:
+                if len(self.acknowledged) >= count:
+                    return
+                await asyncio.sleep(0.05)
 
     async def check(self) -> None:
         """What was acknowledged is there, under the id that was told, once; and so is nothing else."""
@@ -95,6 +101,12 @@ class Crowd:
         assert {name: ids for name, ids in made.items() if name.startswith("key ")} == {
             name: [told] for name, told in self.acknowledged.items()
         }
+
+    def figures(self) -> str:
+        return (
+            f"{len(self.took_s)} requests, p50 {self.slowest(0.5):.3f} s, p99 {self.slowest(0.01):.3f} s, "
+            f"max {max(self.took_s):.3f} s; {dict(self.statuses)}"
+        )
 
     def slowest(self, share: float) -> float:
         """The time within which all requests but that share were answered."""

@@ -113,6 +113,13 @@ async def _work() -> None:
     await work(Settings(_env_file=None))
 
 
+async def _serve() -> None:
+    from app.core.settings import Settings
+    from app.serving import serve
+
+    await serve(Settings(_env_file=None), host="127.0.0.1", port=int(os.environ["PORT"]), workers=True)
+
+
 async def _rotate() -> None:
     from app.access.resealing import reseal_all
     from app.core.settings import Settings
@@ -122,7 +129,7 @@ async def _rotate() -> None:
         await reseal_all(runtime.database, runtime.vault)
 
 
-_TASKS = {"work": _work, "rotate": _rotate}
+_TASKS = {"work": _work, "serve": _serve, "rotate": _rotate}
 
 
 def _live(order: dict[str, Any]) -> NoReturn:
@@ -169,8 +176,11 @@ class Mortal:
         return not psutil.pid_exists(self.number)
 
     def kill(self) -> None:
+        self.send(signal.SIGKILL)
+
+    def send(self, signal_: signal.Signals) -> None:
         if not self.is_dead():
-            os.kill(self.number, signal.SIGKILL)
+            os.kill(self.number, signal_)
 
 
 @dataclass
@@ -182,7 +192,7 @@ class Nursery:
 
     def beget(self, task: str, environment: dict[str, str], log: Path, point: Point | None = None) -> Mortal:
         """A process with the settings of the environment, which dies at the point where one is told."""
-        told = {name: value for name, value in environment.items() if name.startswith("SEATWISE_")}
+        told = {name: value for name, value in environment.items() if name.startswith(("SEATWISE_", "PORT"))}
         order = {
             "task": task, "environment": told, "log": str(log), "point": vars(point) if point is not None else None,
         }  # fmt: skip

@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 
 ADMIN_KEY = "sw_a-key-that-only-these-tests-know"
+ROOT = Path(__file__).parents[2]
 STARTS_WITHIN_S = 30
 STOPS_WITHIN_S = 30
 
@@ -29,12 +30,13 @@ def free_port() -> int:
 
 @dataclass
 class Replica:
-    """One `seatwise serve`; its log is a file that a failing test can show."""
+    """One `seatwise serve`; its log is a file that a failing test can show. code: where the service's code is."""
 
     environment: dict[str, str]
     folder: Path
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    code: Path = ROOT
 
     @property
     def url(self) -> str:
@@ -47,7 +49,7 @@ class Replica:
                 env=self.environment,
                 stdout=log,
                 stderr=log,
-                cwd=Path(__file__).parents[2],
+                cwd=self.code,
             )
 
     async def ready(self) -> None:
@@ -99,7 +101,13 @@ def environment(database_url: str, folder: Path, encryption_keys: str, **setting
 @asynccontextmanager
 async def replicas(count: int, settings: dict[str, str], folder: Path) -> AsyncIterator[list[Replica]]:
     """So many replicas, ready to be asked; none is left at the end."""
-    started = [Replica(settings, folder) for _ in range(count)]
+    async with running([Replica(settings, folder) for _ in range(count)]) as started:
+        yield started
+
+
+@asynccontextmanager
+async def running(started: list[Replica]) -> AsyncIterator[list[Replica]]:
+    """These replicas, started and ready."""
     try:
         for replica in started:
             replica.start()

@@ -114,10 +114,10 @@ def _check_single(messages: list[Message], events: set[str]) -> None:
 
 def _check_pages(messages: list[Message], people: list[dict[str, str]]) -> None:
     """A page may come twice, but none before the one ahead of it has come."""
-    first_seen = list(dict.fromkeys(message.json["data"]["part"] for message in messages))
+    first_seen = list(dict.fromkeys(message.json["data"]["page"] for message in messages))
     assert first_seen == list(range(1, len(first_seen) + 1))
-    by_part = {message.json["data"]["part"]: message.json["data"]["people"] for message in messages}
-    assert [person for part in first_seen for person in by_part[part]] == people
+    by_page = {message.json["data"]["page"]: message.json["data"]["people"] for message in messages}
+    assert [person for page in first_seen for person in by_page[page]] == people
     assert len({message.id for message in messages}) == len(first_seen)
 
 

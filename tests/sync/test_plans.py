@@ -18,9 +18,9 @@ from app.core.errors import Conflict, CursorRefused, VendorBusy
 from app.models import Instance, Plan, Sync
 from app.sync import plan_run
 from app.sync import run as conductor
+from app.sync.leased import Again
 from app.sync.plan_pages import ReplayConnector
 from app.sync.plan_run import run_plan
-from app.sync.run import Again
 from app.sync.runtime import Runtime
 from tests.sync.conftest import OpenWorld
 from tests.sync.world import World, application, user

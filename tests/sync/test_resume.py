@@ -14,8 +14,9 @@ from app.core.schema import at_head
 from app.models import Instance
 from app.scheduler.due import adopt_orphans
 from app.sync.lease import Held, Lease, LeaseLost, claim
+from app.sync.leased import Again
 from app.sync.requests import cancel_sync, request_sync
-from app.sync.run import Again, run_sync
+from app.sync.run import run_sync
 from app.sync.runtime import Runtime
 from app.sync.tally import Tally
 from tests.sync.world import World, application, days_ago, user

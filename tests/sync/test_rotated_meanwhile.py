@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from app.core.errors import CredentialRefused
-from app.sync.run import Again, run_sync
+from app.sync.leased import Again
+from app.sync.run import run_sync
 from tests.sync.world import World, refused, user
 
 

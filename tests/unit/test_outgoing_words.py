@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.http.masking import excerpt, masked
 from app.webhooks.cutting import Cutter
 from app.webhooks.ladder import wait_after
-from app.webhooks.masking import excerpt, masked
 from app.webhooks.verdict import judge
 
 SECRET = 'Zm9v"YmFy/YmF6.cXV4'

@@ -185,7 +185,8 @@ async def test_all_that_failed_since_a_time_is_sent_again(outbox: Outbox, post: 
     await outbox.tell({"reason": "old"})
     async with post():
         await outbox.settled()
-        await outbox.database.pool.execute("UPDATE deliveries SET created_at = now() - interval '1 hour'")
+        await outbox.database.pool.execute("UPDATE deliveries SET updated_at = now() - interval '1 hour'")
+        await outbox.database.pool.execute("UPDATE deliveries SET created_at = now() - interval '2 hours'")
         await outbox.tell({"reason": "1"}, {"reason": "2"})
         await deliver(outbox, await a_run(outbox, [row(n) for n in range(20)]), webhook_id)
         pages = len(await outbox.settled()) - 3

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from datetime import datetime
 from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from app.connectors.contract import Application, Assignment, Check, Page, Use, User
+from app.connectors.contract import Check, Page, User
 from app.connectors.ironclad.manifest import MANIFEST, MEMBERS, SITES, api_base
 from app.connectors.ironclad.records import Sheet, read_roles, read_sheet, read_site, read_user
 from app.connectors.reading import read_page
+from app.connectors.unlisted import Unlisted
 from app.core.errors import CredentialRefused, CursorRefused, InsufficientPermissions, PagingError, UnexpectedAnswer
 from app.http.vendor import VendorClient
 
@@ -19,8 +19,11 @@ PAGE = 100
 BUCKET = "rest"
 
 
-class IroncladClickwrap:
-    """`client_id` is the API application's, shown as whose credential it is."""
+class IroncladClickwrap(Unlisted):
+    """`client_id` is the API application's, shown as whose credential it is.
+
+    Clickwrap stands for itself only: every user has a seat in the one application, of whose use it tells nothing.
+    """
 
     streams = frozenset(MANIFEST.streams)
 
@@ -80,30 +83,6 @@ class IroncladClickwrap:
                     expected=sheet.total if len(accounts) == 1 else None,
                 )
             position, first = position + 1, 1
-
-    async def applications(
-        self,
-        cursor: str | None = None,  # noqa: ARG002 - the contract's signature
-    ) -> AsyncIterator[Page[Application]]:
-        """None: Clickwrap stands for itself only."""
-        yield Page(records=(), last=True)
-
-    async def assignments(
-        self,
-        scope_id: str,  # noqa: ARG002 - the contract's signature
-        cursor: str | None = None,  # noqa: ARG002 - the contract's signature
-    ) -> AsyncIterator[Page[Assignment]]:
-        """None: every user has a seat in the one application."""
-        yield Page(records=(), last=True)
-
-    async def activity(
-        self,
-        since: datetime,  # noqa: ARG002 - the contract's signature
-        until: datetime,  # noqa: ARG002 - the contract's signature
-        cursor: str | None = None,  # noqa: ARG002 - the contract's signature
-    ) -> AsyncIterator[Page[Use]]:
-        """None: Clickwrap tells of no use by its users."""
-        yield Page(records=(), last=True)
 
     async def _accounts(self) -> tuple[list[str], list[str]]:
         """The ids of all accounts, in order, and of the sites that are not deleted."""

@@ -10,6 +10,7 @@ import httpx
 
 from app.connectors.manifest import Manifest, MappingRow, Option, Permission, Scheme, Secret, SourceField
 from app.connectors.urls import api_url_option, auth_url_option, base_url
+from app.http.masking import repeated
 
 USERS_SCOPE = "okta.users.read"
 APPS_SCOPE = "okta.apps.read"
@@ -27,14 +28,18 @@ def sso_url_problem(value: str) -> str | None:
     """What to type instead, None for `https://` and a host that is not the admin console's."""
     written = _ANY_URL.fullmatch(value.strip())
     if written is None:
-        return f"{value!r} is no Okta URL. Type it as https://acme.okta.com."
+        return f"{repeated(value)} is no Okta URL. Type it as https://acme.okta.com."
     host = written[1].lower()
     label, dot, domain = host.partition(".")
     if label.endswith("-admin") and domain.split(":")[0] in OKTA_DOMAINS:
         right = f"https://{label.removesuffix('-admin')}{dot}{domain}"
-        return f"{value!r} is the address of the admin console. Type {right} instead."
+        return f"{repeated(value)} is the address of the admin console. Type {right} instead."
     if not re.fullmatch(_SSO_URL, value):
-        return f"Type https://{host} instead of {value!r}: https:// and the host, nothing else."
+        return f"Type https://{host} instead of {repeated(value)}: https:// and the host, nothing else."
+    try:
+        httpx.URL(value)
+    except httpx.InvalidURL:
+        return f"{repeated(value)} is no URL that can be called. Type it as https://acme.okta.com."
     return None
 
 

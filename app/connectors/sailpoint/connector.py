@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
-from datetime import datetime
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from app.connectors.contract import Application, Assignment, Check, Page, Rejected, Use, User
+from app.connectors.contract import Check, Page, Rejected
 from app.connectors.manifest import Permission
 from app.connectors.reading import decode, read_page, text
 from app.connectors.sailpoint.manifest import ACCOUNTS, BUCKET, MANIFEST, SOURCES, api_base
 from app.connectors.sailpoint.records import Source, SourceAccount, read_account, read_rows, read_source
+from app.connectors.unlisted import Unlisted
 from app.core.errors import CredentialRefused, InsufficientPermissions, PagingError, UnexpectedAnswer
 from app.http.vendor import VendorClient
 
@@ -27,8 +27,11 @@ _RIGHT = re.compile(r"[a-z][\w-]*(?::[\w*-]+)+|[A-Z][A-Z_]+")
 _OBJECT = msgspec.json.Decoder(msgspec.Raw)
 
 
-class SailPoint:
-    """Pages are counted, not linked: each begins at an offset, which is its cursor, and a short one is the last."""
+class SailPoint(Unlisted):
+    """Pages are counted, not linked: each begins at an offset, which is its cursor, and a short one is the last.
+
+    The people of ISC come into the books from where they work, and a source is tied to an application, it is none.
+    """
 
     streams = frozenset(MANIFEST.streams)
 
@@ -126,37 +129,6 @@ class SailPoint:
             yield read_page(rows, read, cursor=str(offset) if len(rows) >= PAGE else None)
             if len(rows) < PAGE:
                 return
-
-    async def users(
-        self,
-        cursor: str | None = None,  # noqa: ARG002 - the contract's signature
-    ) -> AsyncIterator[Page[User]]:
-        """None: the people of ISC come into the books from where they work."""
-        yield Page(records=(), last=True)
-
-    async def applications(
-        self,
-        cursor: str | None = None,  # noqa: ARG002 - the contract's signature
-    ) -> AsyncIterator[Page[Application]]:
-        """None: a source is tied to an application, it is none."""
-        yield Page(records=(), last=True)
-
-    async def assignments(
-        self,
-        scope_id: str,  # noqa: ARG002 - the contract's signature
-        cursor: str | None = None,  # noqa: ARG002 - the contract's signature
-    ) -> AsyncIterator[Page[Assignment]]:
-        """None."""
-        yield Page(records=(), last=True)
-
-    async def activity(
-        self,
-        since: datetime,  # noqa: ARG002 - the contract's signature
-        until: datetime,  # noqa: ARG002 - the contract's signature
-        cursor: str | None = None,  # noqa: ARG002 - the contract's signature
-    ) -> AsyncIterator[Page[Use]]:
-        """None."""
-        yield Page(records=(), last=True)
 
 
 def quoted(value: str) -> str:

@@ -9,92 +9,13 @@ import pytest
 from app.core.errors import InvalidInput, OutboundRefused
 from app.http.client import build_client
 from app.http.egress import GuardedBackend, Resolver, check_url
+from tests.edges.hostile import HOSTS, ODD_URLS
 from tests.unit.http.http_servers import LOOPBACK, ok, says, serving
 
-PRIVATE = [
-    "127.0.0.1",
-    "127.0.0.1.",
-    "127.1",
-    "127.0.1",
-    "127.255.255.254",
-    "2130706433",
-    "017700000001",
-    "0177.0.0.1",
-    "0x7f.0.0.1",
-    "0x7f000001",
-    "0X7F.1",
-    "0x7f.0x0.0x0.0x1",
-    "127。0。0。1",
-    "①②⑦.0.0.1",
-    "%31%32%37.0.0.1",
-    "localhost",
-    "LOCALHOST",
-    "localhost.",
-    "foo.localhost",
-    "localhost.localdomain",
-    "ip6-localhost",
-    "0",
-    "0.0.0.0",  # noqa: S104 - nothing is bound
-    "0x0",
-    "10.0.0.1",
-    "10.1",
-    "012.0.0.1",
-    "167772161",
-    "172.16.0.1",
-    "172.31.255.255",
-    "192.168.1.1",
-    "192.168.257",
-    "3232235777",
-    "0xc0.0xa8.0x01.0x01",
-    "169.254.169.254",
-    "169.254.43518",
-    "2852039166",
-    "0xA9FEA9FE",
-    "100.64.0.1",
-    "100.100.100.200",
-    "168.63.129.16",
-    "192.0.0.192",
-    "192.0.2.1",
-    "198.18.0.1",
-    "198.51.100.7",
-    "203.0.113.9",
-    "192.88.99.1",
-    "224.0.0.1",
-    "239.255.255.250",
-    "240.0.0.1",
-    "255.255.255.255",
-    "[::1]",
-    "[::]",
-    "[0:0:0:0:0:0:0:1]",
-    "[0000:0000:0000:0000:0000:0000:0000:0001]",
-    "[::ffff:127.0.0.1]",
-    "[::ffff:7f00:1]",
-    "[::ffff:10.0.0.1]",
-    "[::127.0.0.1]",
-    "[::a00:1]",
-    "[::ffff:0:127.0.0.1]",
-    "[64:ff9b::127.0.0.1]",
-    "[64:ff9b::a9fe:a9fe]",
-    "[64:ff9b:1::1]",
-    "[2002:7f00:1::]",
-    "[2002:a00:1::1]",
-    "[2001:0:4136:e378:8000:63bf:3fff:fdd2]",
-    "[2001:db8::1]",
-    "[3fff::1]",
-    "[100::1]",
-    "[fc00::1]",
-    "[fd00:ec2::254]",
-    "[fe80::1]",
-    "[fe80::1%25eth0]",
-    "[fec0::1]",
-    "[ff02::1]",
-    "[5f00::1]",
-]
-NOT_HOSTS = ["256.0.0.1", "1.2.3.4.5", "08.0.0.1", "4294967296", "1.2.3.0x", "a.1", "[1:2]", "exa mple.com", "a\\b.com"]
 PUBLIC = ["api.pingone.eu", "acme.okta.com", "8.8.8.8", "[2606:4700::1111]", "[64:ff9b::808:808]", "xn--fa-hia.de"]
 
 
-@pytest.mark.parametrize("host", PRIVATE + NOT_HOSTS)
+@pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("scheme", ["https", "http"])
 def test_a_private_address_is_refused_in_any_spelling(host: str, scheme: str) -> None:
     with pytest.raises(InvalidInput) as refused:
@@ -109,27 +30,7 @@ def test_public_hosts_are_fine_over_https_only(host: str) -> None:
         check_url(f"http://{host}/v1", [], pointer="#/u")
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "ftp://example.com",
-        "file:///etc/passwd",
-        "gopher://127.0.0.1:6379/_x",
-        "//example.com",
-        "example.com",
-        "https://",
-        "https:///path",
-        "https://user@example.com/",
-        "https://user:secret@example.com/",
-        "https://:@example.com/",
-        "https://example.com:0/",
-        "https://example.com:99999/",
-        "https://example.com:port/",
-        "https://exam\nple.com/",
-        "https://good.example\\@127.0.0.1/",
-        "",
-    ],
-)
+@pytest.mark.parametrize("url", ODD_URLS)
 def test_odd_urls_are_refused_without_showing_their_secrets(url: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         check_url(url, LOOPBACK, pointer="#/u")

@@ -20,10 +20,10 @@ from app.core.errors import (
     VendorError,
     VendorUnavailable,
 )
-from app.http.answers import without_secrets
 from app.http.auth import Auth, ClientCredentials, MemoryTokenStore, StaticToken
 from app.http.budget import MemoryBudget
 from app.http.client import build_client
+from app.http.masking import without_secrets
 from app.http.pages import link_next
 from app.http.ports import Quota
 from app.http.vendor import Event, Retrying, TokenRenewed, VendorClient, VendorFault, Waiting

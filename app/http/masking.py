@@ -1,4 +1,4 @@
-"""Words of a receiver made fit to be shown: no control characters, and nothing of our secrets. Pure."""
+"""Words of a vendor or receiver made fit to be shown: no control characters, and nothing of our secrets. Pure."""
 
 from __future__ import annotations
 
@@ -6,10 +6,17 @@ import re
 from collections.abc import Collection
 
 EXCERPT_CHARS = 1000
+WORDS_CHARS = 300
 # So many characters of a secret in a row give it away; a shorter secret does so whole.
 TELLING_CHARS = 8
 
 _READ_CHARS = 4 * EXCERPT_CHARS
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_QUERY = re.compile(r"\?[^\s\"'<>]+")
+_NAMED_SECRET = re.compile(r"\b(SSWS|Bearer|Basic)\s+[^\s\"',;]{6,}", re.IGNORECASE)
+_LOGIN = re.compile(r"//[^/\s?#]*@|//.*@")
+_JWT = re.compile(r"\beyJ[\w-]+(?:\.[\w-]*)*")
+_OPAQUE = re.compile(r"[\w+=~-]{24,}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 # A character as it may stand in JSON or in a URL.
 _WRITTEN = re.compile(r"\\u([0-9a-fA-F]{4})|\\(.)|%([0-9a-fA-F]{2})|(.)", re.DOTALL)
@@ -23,6 +30,28 @@ def excerpt(content: bytes, secrets: Collection[str]) -> str | None:
     """
     shown = masked(content[: 4 * _READ_CHARS].decode("utf-8", "replace")[:_READ_CHARS], secrets)
     return shown[:EXCERPT_CHARS] or None
+
+
+def without_secrets(words: str, secrets: Collection[str] = ()) -> str:
+    """At most 300 characters of a text, with secrets, queries and whatever looks like a token replaced by ***."""
+    words = masked(words[:_READ_CHARS], secrets)
+    words = _QUERY.sub(lambda found: "?***" if "=" in found[0] else found[0], words)
+    words = _NAMED_SECRET.sub(r"\1 ***", words)
+    words = _JWT.sub("***", words)
+    words = _OPAQUE.sub(lambda found: "***" if _looks_secret(found[0]) else found[0], words)
+    words = " ".join(words.split())
+    return words if len(words) <= WORDS_CHARS else words[: WORDS_CHARS - 1] + "…"
+
+
+def repeated(value: str) -> str:
+    """What somebody typed, quoted, as an error may repeat it: without a login or whatever else looks like a secret."""
+    return repr(without_secrets(_LOGIN.sub("//***@", value)))
+
+
+def _looks_secret(word: str) -> bool:
+    """Whether a long word is made of letters and digits, as tokens are, and is no UUID, as the ids of things are."""
+    mixed = any(c.isdigit() for c in word) and any(c.isalpha() for c in word)
+    return mixed and not _UUID.fullmatch(word)
 
 
 def masked(words: str, secrets: Collection[str]) -> str:
