@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -87,7 +86,7 @@ async def list_report_columns(
 async def preview_report(request: Request, _caller: Viewer, database: Books, body: PreviewBody) -> Response:
     """What a definition would say now: the first 50 rows, and how many there are. Nothing is stored."""
     definition = body.model_dump(mode="json", exclude={"name", "schedule", "outputs"})
-    return answer(request, msgspec.json.encode(_written(await preview(database.pool, definition))))
+    return answer(request, msgspec.json.encode(await preview(database.pool, definition)))
 
 
 @router.get("/{report_id}", operation_id="get_report", response_model=ReportAnswer)
@@ -142,12 +141,3 @@ def _place(keys: list[str], after: list[Any]) -> int:
     if after and after[0] in keys:
         return keys.index(after[0]) + 1
     raise BadCursor("This cursor is damaged. Begin again without a cursor.")
-
-
-def _written(found: dict[str, Any]) -> dict[str, Any]:
-    """Decimals as the texts that runs have, without exponents."""
-    rows = [
-        {key: format(value, "f") if isinstance(value, Decimal) else value for key, value in row.items()}
-        for row in found["rows"]
-    ]
-    return {**found, "rows": rows}

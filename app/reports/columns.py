@@ -18,7 +18,8 @@ from app.connectors.manifest import FieldType
 from app.sync.filters import COMPARISONS, OPS, TEXT_OPS
 
 Dataset = Literal["accounts", "people", "applications"]
-Type = Literal["text", "integer", "decimal", "boolean", "date", "datetime"]
+Type = Literal["text", "integer", "number", "decimal", "boolean", "date", "datetime"]
+"""`decimal` is money and comes as a text that keeps its digits, `number` whatever a vendor or a custom field has."""
 
 DATASETS: tuple[Dataset, ...] = get_args(Dataset)
 WINDOWED = ("days_active", "covered_days", "usage")
@@ -27,16 +28,17 @@ LISTED_WINDOWS = (7, 30, 60, 90, 365)
 _KINDS: dict[Type, FieldType] = {
     "text": "text",
     "integer": "number",
+    "number": "number",
     "decimal": "number",
     "boolean": "boolean",
     "date": "datetime",
     "datetime": "datetime",
 }
-_TYPES: dict[FieldType, Type] = {"text": "text", "number": "decimal", "boolean": "boolean", "datetime": "datetime"}
+_TYPES: dict[FieldType, Type] = {"text": "text", "number": "number", "boolean": "boolean", "datetime": "datetime"}
 _CUSTOM_TYPES: dict[str, Type] = {
     "text": "text",
     "choice": "text",
-    "number": "decimal",
+    "number": "number",
     "boolean": "boolean",
     "date": "date",
     "datetime": "datetime",

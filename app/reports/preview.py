@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import asyncpg
+import msgspec
 
 from app.core.clock import now
 from app.core.database import Pool
 from app.core.errors import InvalidInput
+from app.reports.columns import Type
 from app.reports.definition import definition_errors
 from app.reports.query import build, build_count
 
@@ -36,5 +39,15 @@ async def preview(pool: Pool, definition: Mapping[str, Any]) -> dict[str, Any]:
     except asyncpg.QueryCanceledError as error:
         detail = f"This takes longer than {PATIENCE_S} s to look at; filter it more narrowly, or save it and run it."
         raise InvalidInput.at("#", detail) from error
-    keys = [column.key for column in question.columns]
-    return {"columns": keys, "rows": [dict(zip(keys, row, strict=False)) for row in rows], "total_rows": total}
+    shown = [
+        {column.key: _written(value, column.type) for column, value in zip(question.columns, row, strict=False)}
+        for row in rows
+    ]
+    return {"columns": [column.key for column in question.columns], "rows": shown, "total_rows": total}
+
+
+def _written(value: Any, type_: Type) -> Any:
+    """As runs write it: without exponents, money as a text."""
+    if not isinstance(value, Decimal):
+        return value
+    return format(value, "f") if type_ == "decimal" else msgspec.Raw(format(value.normalize(), "f").encode())

@@ -60,6 +60,7 @@ class _Source(Protocol):
 _CASTS: dict[Type, str] = {
     "text": "text",
     "integer": "bigint",
+    "number": "numeric",
     "decimal": "numeric",
     "boolean": "boolean",
     "date": "date",

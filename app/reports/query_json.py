@@ -15,7 +15,7 @@ def typed(member: str, of: Type) -> str:
     text = as_text(member)
     if of == "text":
         return text
-    if of in ("integer", "decimal"):
+    if of in ("integer", "number", "decimal"):
         return number(member)
     if of == "boolean":
         return f"(CASE lower({text}) WHEN 'true' THEN true WHEN 'false' THEN false END)"

@@ -1,7 +1,7 @@
 """Rows written out as NDJSON and CSV by PostgreSQL itself, so that a million of them cost no work in Python.
 
 NDJSON: one compact JSON object for each row, members in the order of the columns, then a line feed. Times are RFC 3339
-in UTC, decimals are strings, so that they keep every digit; what is absent is null.
+in UTC, money is a string, so that it keeps every digit; what is absent is null.
 CSV: RFC 4180. Null is empty, an empty text is `""`; a text that a spreadsheet would take for a formula gets a `'`.
 """
 
@@ -20,6 +20,7 @@ _TIME = "replace(to_char({0} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US')
 _JSON = {
     "text": "to_json({0})::text",
     "integer": "{0}::text",
+    "number": "trim_scale({0})::text",
     "decimal": "'\"' || {0}::text || '\"'",
     "boolean": "{0}::text",
     "date": f"'\"' || {_DAY} || '\"'",
@@ -31,6 +32,7 @@ _QUOTED = """CASE WHEN {0} ~ '[",\\r\\n]' OR {0} = '' THEN '"' || replace({1}, '
 _CSV = {
     "text": _QUOTED.format("{0}", _GUARDED),
     "integer": "{0}::text",
+    "number": "trim_scale({0})::text",
     "decimal": "{0}::text",
     "boolean": "{0}::text",
     "date": _DAY,

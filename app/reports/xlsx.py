@@ -210,6 +210,7 @@ def _parsed(type_: type[Any], value: str) -> Any:
 _CELLS: dict[str, Callable[[Any], str]] = {
     "text": _text,
     "integer": _number,
+    "number": _number,
     "decimal": _number,
     "boolean": _boolean,
     "date": _date,

@@ -273,7 +273,7 @@ async def test_columns_are_listed_with_what_can_be_asked_of_them(api: Api) -> No
     assert by_key["fields.floor"] == {
         "key": "fields.floor",
         "title": "Floor",
-        "type": "decimal",
+        "type": "number",
         "operators": ["eq", "ne", "in", "not_in", "gt", "gte", "lt", "lte", "is_null"],
         "sortable": True,
     }

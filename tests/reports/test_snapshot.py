@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from app.models import ReportRun
+from app.reports.preview import preview
 from app.sync.runtime import Runtime
 from tests.api.books import Books, days_ago
 from tests.reports.answering import (
@@ -65,6 +66,18 @@ async def test_only_texts_are_guarded_and_only_in_csv(runtime: Runtime, books: B
     assert b"'=1+1" in await downloaded(runtime, run, "csv")
     assert (await rows(runtime, run))[0]["name"] == "=1+1"
     assert b"'" not in await downloaded(runtime, run, "ndjson")
+
+
+async def test_numbers_of_custom_fields_are_numbers(runtime: Runtime, books: Books) -> None:
+    await runtime.database.pool.execute(
+        "INSERT INTO fields (key, title, kind, type, choices) VALUES ('floor', 'Floor', 'account', 'number', '{}')"
+    )
+    application = await seats(books, ["Ada"], fields={"floor": 7})
+    definition = {"columns": ["fields.floor"], "filters": of(application)}
+    run = await answered(runtime, **definition)
+    assert (await downloaded(runtime, run, "ndjson")) == b'{"fields.floor":7}\n'
+    looked = await preview(runtime.database.pool, {**definition, "dataset": "accounts", "window": "30d", "sort": []})
+    assert msgspec.json.encode(looked["rows"]) == b'[{"fields.floor":7}]'
 
 
 async def test_one_column_alone_keeps_its_empty_rows(runtime: Runtime, books: Books) -> None:
