@@ -22,7 +22,7 @@ demo: install  ## three simulated vendors, synced and answered for, on an embedd
 	$(BIN)/seatwise demo
 
 test: .venv/.dev  ## every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: .venv/.dev  ## format, lint, strict types, import contracts
 	$(BIN)/ruff format --check .

@@ -28,6 +28,7 @@ from app.core.settings import Settings
 from app.main import create_app
 from app.sync.runtime import Runtime
 from app.vault import Vault, generate_key
+from tests.folders import open_to_others
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
@@ -45,8 +46,7 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield normalise_url(given)
         return
     folder: Path = tmp_path_factory.mktemp("postgres")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)  # as root the server runs as another user, who has to reach the folder
+    open_to_others(folder)
     server = embedded.start(folder)
     yield server.url
     server.stop()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 import pytest_asyncio
@@ -77,7 +77,7 @@ async def test_an_ended_exemption_spares_nothing_and_makes_room(api: Api, books:
 
 @pytest.mark.parametrize(
     ("member", "value"),
-    [("account_id", str(uuid4())), ("reason", ""), ("until", "soon"), ("until", str(day(-2))), ("colour", "red")],
+    [("account_id", str(UUID(int=7))), ("reason", ""), ("until", "soon"), ("until", str(day(-2))), ("colour", "red")],
 )
 async def test_bad_members_are_named(api: Api, account: UUID, member: str, value: object) -> None:
     problem = assert_problem(await api.post(PATH, json=body(account, **{member: value})), 422)

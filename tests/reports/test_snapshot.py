@@ -73,7 +73,7 @@ async def test_numbers_of_custom_fields_are_numbers(runtime: Runtime, books: Boo
         "INSERT INTO fields (key, title, kind, type, choices) VALUES ('floor', 'Floor', 'account', 'number', '{}')"
     )
     application = await seats(books, ["Ada"], fields={"floor": 7})
-    definition = {"columns": ["fields.floor"], "filters": of(application)}
+    definition: dict[str, Any] = {"columns": ["fields.floor"], "filters": of(application)}
     run = await answered(runtime, **definition)
     assert (await downloaded(runtime, run, "ndjson")) == b'{"fields.floor":7}\n'
     looked = await preview(runtime.database.pool, {**definition, "dataset": "accounts", "window": "30d", "sort": []})

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from app.core import embedded
+from tests.folders import open_to_others
 
 
 @dataclass
@@ -37,8 +38,7 @@ class OwnServer:
 
 @contextmanager
 def own_server(folder: Path) -> Iterator[OwnServer]:
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)  # as root the server runs as another user, who has to reach the folder
+    open_to_others(folder)
     server = embedded.start(folder)
     own = OwnServer(server.url, folder / "postgres")
     try:

@@ -25,6 +25,7 @@ from app.demo.vendors.serve import VendorServer
 from app.demo.vendors.world import World
 from app.opening import opened
 from app.vault import generate_key
+from tests.folders import open_to_others
 from tests.survival.processes import ADMIN_KEY, Caller, environment, replicas
 
 ROOT = Path(__file__).parents[2]
@@ -141,8 +142,7 @@ async def test_the_embedded_database_is_dumped_while_it_runs_and_moves_out(
     server_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("embedded")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)  # as root the server runs as another user, who has to reach the folder
+    open_to_others(folder)
     data = folder / "data"
     settings = environment("", data, "")
     async with replicas(1, settings, folder) as started, httpx.AsyncClient() as client:

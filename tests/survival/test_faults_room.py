@@ -23,6 +23,7 @@ from app.demo.vendors.okta import OktaVendor
 from app.demo.vendors.serve import VendorServer
 from app.demo.vendors.world import World
 from tests.api.books import Books
+from tests.folders import open_to_others
 from tests.reports.answering import many_seats, of
 from tests.survival.lab import ALL, YESTERDAY, Lab, asked_to_read, eventually, posted
 
@@ -137,8 +138,7 @@ async def small_disk(server_url: str, tmp_path: Path) -> AsyncIterator[Path]:
     """A disk of a few megabytes, which the tests' own server keeps a tablespace `small` on."""
     if os.environ.get("SEATWISE_TEST_DATABASE_URL") or os.geteuid() != 0:
         pytest.skip("only root mounts a disk, for a server on this machine")
-    for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(0o755)
+    open_to_others(tmp_path)
     with _mounted(tmp_path / "small") as place:
         connection = await asyncpg.connect(server_url)
         try:

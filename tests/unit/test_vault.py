@@ -48,6 +48,7 @@ def test_damage_is_noticed() -> None:
 @pytest.mark.parametrize(
     "text",
     ["", ",", "short", f"{NEW},", "+" * 44, base64.urlsafe_b64encode(b"x" * 31).decode(), f"{NEW} {OLD}", "A" * 45],
+    ids=["empty", "comma", "short", "half", "no-base64url", "31-bytes", "no-comma", "45-characters"],
 )
 def test_wrong_keys_are_named_by_their_variable_and_never_shown(text: str) -> None:
     with pytest.raises(ValueError, match="SEATWISE_ENCRYPTION_KEYS") as failed:
