@@ -58,27 +58,27 @@ class RunLinks:
     def __post_init__(self) -> None:
         self._keys = SigningKeys(self.database, self.vault, "link", lambda: secrets.token_bytes(KEY_BYTES))
 
-    async def url(self, base: str, run_id: UUID, format: str, until: datetime) -> str:  # noqa: A002  its name in the link
+    async def url(self, base: str, run_id: UUID, form: str, until: datetime) -> str:
         """The link to the run as a file of the format, good until then (whole seconds, rounded up).
 
         base   as `public_base` answers.
         """
         expires = str(math.ceil(until.astimezone(UTC).timestamp()))
-        signature = _signature(await self._keys.newest(), run_id, format, expires)
-        return f"{base}{PATH}/{run_id}?{urlencode({'format': format, 'expires': expires, 'signature': signature})}"
+        signature = _signature(await self._keys.newest(), run_id, form, expires)
+        return f"{base}{PATH}/{run_id}?{urlencode({'format': form, 'expires': expires, 'signature': signature})}"
 
-    async def is_good(self, run_id: UUID, format: str, expires: str, signature: str) -> bool:  # noqa: A002  as above
+    async def is_good(self, run_id: UUID, form: str, expires: str, signature: str) -> bool:
         """Whether the service made this link and it has not expired."""
         if not (expires.isascii() and expires.isdecimal()) or now().timestamp() >= int(expires[:18]):
             return False
-        if _is_same(_signature(await self._keys.newest(), run_id, format, expires), signature):
+        if _is_same(_signature(await self._keys.newest(), run_id, form, expires), signature):
             return True
         older = await self._keys.all()
-        return any(_is_same(_signature(key, run_id, format, expires), signature) for key in older)
+        return any(_is_same(_signature(key, run_id, form, expires), signature) for key in older)
 
 
-def _signature(key: bytes, run_id: UUID, format: str, expires: str) -> str:  # noqa: A002  as above
-    digest = hmac.digest(key, f"report-run\n{run_id}\n{format}\n{expires}".encode(), sha256)
+def _signature(key: bytes, run_id: UUID, form: str, expires: str) -> str:
+    digest = hmac.digest(key, f"report-run\n{run_id}\n{form}\n{expires}".encode(), sha256)
     return urlsafe_b64encode(digest).decode().rstrip("=")
 
 
