@@ -25,7 +25,7 @@ from app.core.errors import SeatwiseError
 from app.core.settings import Settings
 from app.http.client import build_client
 from app.notifications.mail import MailDelayed, MailServer, try_server
-from app.opening import WrongKeysError, encryption_keys, open_database_of, prove_keys
+from app.opening import WrongKeysError, keyring, open_database_of, open_proof
 from app.vault import Vault
 
 OLDEST_SERVER = 150000
@@ -50,7 +50,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     async with AsyncExitStack() as stack:
         try:
             database = await stack.enter_async_context(open_database_of(settings))
-        except (SeatwiseError, OSError, ValueError, asyncpg.PostgresError) as error:
+        except (SeatwiseError, OSError, asyncpg.PostgresError) as error:
             yield Finding("database", ok=False, detail=_naming("SEATWISE_DATABASE_URL", error))
         else:
             async for each in _with_database(settings, database, vault):
@@ -61,10 +61,8 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
 
 def _keys(settings: Settings) -> tuple[Vault | None, Finding]:
     try:
-        return Vault.from_keys(encryption_keys(settings)), Finding(
-            "encryption keys", ok=True, detail="The ring is read."
-        )
-    except (WrongKeysError, ValueError, OSError) as error:
+        return keyring(settings), Finding("encryption keys", ok=True, detail="The ring is read.")
+    except (WrongKeysError, OSError) as error:
         return None, Finding("encryption keys", ok=False, detail=_naming("SEATWISE_ENCRYPTION_KEYS", error))
 
 
@@ -114,10 +112,11 @@ async def _schema(database: Database) -> Finding:
 
 async def _proof(database: Database, vault: Vault) -> Finding:
     try:
-        await prove_keys(database, vault)
+        known = await open_proof(database, vault)
     except WrongKeysError as error:
         return Finding("key ring", ok=False, detail=error.detail)
-    return Finding("key ring", ok=True, detail="The keys open what this database holds.")
+    detail = "The keys open what this database holds." if known else "The first start leaves the proof of its keys."
+    return Finding("key ring", ok=True, detail=detail)
 
 
 async def _outbound(settings: Settings, database: Database) -> Finding:

@@ -23,6 +23,7 @@ from app.vault import Vault, VaultError, generate_key
 
 KEY_FILE = "encryption.keys"
 _PROOF = "proof"
+_PROOF_CONTEXT = f"signing_keys/{_PROOF}"
 _PROOF_TEXT = b"these are the keys of this database"
 
 
@@ -36,7 +37,7 @@ async def opened(settings: Settings) -> AsyncIterator[Runtime]:
 
     Raises Unavailable without a database, WrongKeysError without the right keys; both say what to do.
     """
-    vault = Vault.from_keys(encryption_keys(settings))
+    vault = keyring(settings)
     async with open_database_of(settings) as database:
         await migrate(database)
         await make_months(database)
@@ -62,7 +63,16 @@ async def open_database_of(settings: Settings) -> AsyncIterator[Database]:
             await asyncio.to_thread(server.stop)
 
 
-def encryption_keys(settings: Settings) -> str:
+def keyring(settings: Settings) -> Vault:
+    """The vault with the keys of the settings. Raises WrongKeysError where they are missing or none."""
+    text = _encryption_keys(settings)
+    try:
+        return Vault.from_keys(text)
+    except ValueError as error:
+        raise WrongKeysError(str(error)) from None
+
+
+def _encryption_keys(settings: Settings) -> str:
     """The key ring as configured, or the one generated beside the embedded database. Raises WrongKeysError."""
     if settings.encryption_keys is not None:
         return settings.encryption_keys.get_secret_value()
@@ -89,18 +99,26 @@ def _generated_keys(data_dir: Path) -> str:
 
 async def prove_keys(database: Database, vault: Vault) -> None:
     """Leave a sealed proof in a new database, open the one of a known database. Raises WrongKeysError."""
-    context = f"signing_keys/{_PROOF}"
     async with database.session() as session:
         await session.execute(
             insert(SigningKey)
-            .values(purpose=_PROOF, version=1, sealed=vault.seal(_PROOF_TEXT, context=context))
+            .values(purpose=_PROOF, version=1, sealed=vault.seal(_PROOF_TEXT, context=_PROOF_CONTEXT))
             .on_conflict_do_nothing()
         )
+    await open_proof(database, vault)
+
+
+async def open_proof(database: Database, vault: Vault) -> bool:
+    """Whether the keys are those of the database; False for one that has no proof yet. Raises WrongKeysError."""
+    async with database.session() as session:
         sealed = await session.scalar(select(SigningKey.sealed).where(SigningKey.purpose == _PROOF))
+    if sealed is None:
+        return False
     try:
-        vault.open(sealed or "", context=context)
+        vault.open(sealed, context=_PROOF_CONTEXT)
     except VaultError as error:
         raise WrongKeysError(
             "SEATWISE_ENCRYPTION_KEYS does not hold the key that sealed the secrets in this database. Set the key it "
             "was started with (or restore the key file beside the embedded database)."
         ) from error
+    return True

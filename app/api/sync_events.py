@@ -6,14 +6,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-import asyncpg
 import msgspec
+
+from app.core.faults import is_database_fault
 
 POLL_S = 0.5
 QUIET_S = 10.0
 FINISHED = frozenset({"succeeded", "failed", "cancelled"})
-
-_DATABASE_FAULTS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class _Status(msgspec.Struct):
@@ -38,7 +37,9 @@ async def follow(
     while not stopping():
         try:
             sync = await read()
-        except _DATABASE_FAULTS:
+        except Exception as error:
+            if not is_database_fault(error):
+                raise
             return
         if sync is None:
             return

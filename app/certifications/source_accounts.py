@@ -22,9 +22,10 @@ from app.certifications.tenants import asking
 from app.connectors.sailpoint import SourceAccount
 from app.core.database import Connection
 from app.core.errors import VendorError
+from app.core.faults import is_database_fault
 from app.core.queue import enqueue
 from app.models import Credential
-from app.sync.leased import Again, is_database_fault
+from app.sync.leased import Again
 from app.sync.runtime import Runtime
 
 log = structlog.get_logger()

@@ -7,6 +7,8 @@ work.
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -38,19 +40,50 @@ _LIBPQ_ONLY = frozenset(
     }
 )  # fmt: skip
 
+_BAD_URL = (
+    "SEATWISE_DATABASE_URL is none: postgresql://user:password@host:5432/database, where #, /, ?, @ and % of the "
+    "password are written %23, %2F, %3F, %40 and %25."
+)
+
 
 def normalise_url(url: str) -> str:
     """A PostgreSQL URL in the form asyncpg takes: any scheme people paste (`postgres://`, `postgresql+asyncpg://`),
     without the parameters that only libpq's own client knows.
 
-    Raises ValueError, which never repeats the URL, where it is none.
+    Raises ValueError, which never repeats the URL or a part of it, where it is none.
     """
-    parts = urlsplit(url.strip())
+    try:
+        parts = urlsplit(url.strip())
+        _ = parts.port
+    except ValueError:
+        raise ValueError(_BAD_URL) from None
     scheme = parts.scheme.split("+", 1)[0]
     if scheme not in {"postgres", "postgresql"}:
         raise ValueError("SEATWISE_DATABASE_URL must begin with postgresql://")
     known = [(k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if k.lower() not in _LIBPQ_ONLY]
     return urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(known), ""))
+
+
+REQUEST_S = 60
+"""The longest that a statement of a request may take."""
+RUN_S = 300
+"""The longest that a statement of a run may take."""
+
+_OVER_TCP = (socket.AF_INET, socket.AF_INET6)
+# Asked after 10 s of silence and every 5 s from then on; given up when nothing comes back for 25 s.
+_STILL_THERE = [
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *(
+        (socket.IPPROTO_TCP, getattr(socket, name), value)
+        for name, value in (
+            ("TCP_KEEPIDLE", 10),
+            ("TCP_KEEPINTVL", 5),
+            ("TCP_KEEPCNT", 3),
+            ("TCP_USER_TIMEOUT", 25_000),
+        )
+        if hasattr(socket, name)
+    ),
+]
 
 
 async def _prepare(connection: asyncpg.Connection[Any]) -> None:
@@ -64,7 +97,22 @@ async def _prepare(connection: asyncpg.Connection[Any]) -> None:
     )
 
 
-class _Unreset(asyncpg.Connection):
+class _Kept(asyncpg.Connection):
+    """A connection whose other end is asked now and then whether it is still there.
+
+    A host that has died, or a firewall that has forgotten the connection, says nothing; whoever waits for an answer
+    would wait for ever.
+    """
+
+    def __init__(self, protocol: Any, transport: asyncio.Transport, *rest: Any) -> None:
+        super().__init__(protocol, transport, *rest)
+        its = transport.get_extra_info("socket")
+        if its is not None and its.family in _OVER_TCP:
+            for level, option, value in _STILL_THERE:
+                its.setsockopt(level, option, value)
+
+
+class _Unreset(_Kept):
     """A pool's connection that is given back without a round trip: nobody leaves state on one.
 
     What needs a session of its own (listening, temporary tables, advisory locks) uses `Database.connect`.
@@ -117,7 +165,7 @@ class Database:
 
     async def connect(self) -> asyncpg.Connection[Any]:
         """A connection of the caller's own, outside the pool: for listening and for long runs."""
-        connection = await asyncpg.connect(self.url)
+        connection = await asyncpg.connect(self.url, command_timeout=RUN_S, connection_class=_Kept)
         await _prepare(connection)
         return connection
 
@@ -127,8 +175,11 @@ class Database:
 
 
 async def open_database(url: str, *, size: int = 10) -> Database:
-    """Open both pools, `size` connections each at most. Raises Unavailable where nobody answers."""
-    dsn = normalise_url(url)
+    """Open both pools, `size` connections each at most. Raises Unavailable where nobody answers, or `url` is none."""
+    try:
+        dsn = normalise_url(url)
+    except ValueError as error:
+        raise Unavailable(str(error)) from None
     try:
         pool = await _Pool(
             dsn,
@@ -140,17 +191,20 @@ async def open_database(url: str, *, size: int = 10) -> Database:
             loop=None,
             connection_class=_Unreset,
             record_class=asyncpg.Record,
-            command_timeout=300,
+            command_timeout=REQUEST_S,
         )
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
         raise Unavailable(
             f"The database cannot be reached: {type(error).__name__}. Check SEATWISE_DATABASE_URL."
         ) from error
+    except ValueError:  # the driver's words repeat parts of the URL
+        raise Unavailable(_BAD_URL) from None
     engine = create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=lambda: asyncpg.connect(dsn),
+        async_creator=lambda: asyncpg.connect(dsn, command_timeout=REQUEST_S, connection_class=_Kept),
         pool_size=size,
         max_overflow=0,
         pool_pre_ping=True,
+        hide_parameters=True,
     )
     return Database(dsn, engine, async_sessionmaker(engine, expire_on_commit=False), pool)

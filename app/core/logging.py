@@ -20,14 +20,18 @@ REDACTED = "[redacted]"
 _SECRET_NAME = re.compile(
     r"secret|token|password|authorization|private_?key|api_?key|admin_?key|cookie|^key$|_keys?$", re.IGNORECASE
 )
-# A bearer, one of our keys, a JWT, the password of a URL: secrets by their looks, wherever they stand.
+# A bearer, one of our keys or signing secrets, a JWT, the password of a URL: secrets by their looks, wherever they
+# stand. And the values of rows, which PostgreSQL adds to what it refuses.
 _SECRET_LOOK = re.compile(
     r"(?P<bearer>\b(?:bearer|basic|ssws)\s+)[^\s,;\"']+"
     r"|\bsw_[A-Za-z0-9_-]{16,}"
+    r"|\bwhsec_[A-Za-z0-9+/=_-]{16,}"
     r"|\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"
-    r"|(?P<url>://[^\s:/@]*:)[^\s@/]+(?=@)",
-    re.IGNORECASE,
+    r"|(?P<url>://[^\s:/@]*:)[^\s@]+(?=@)"
+    r"|(?P<row>\bDETAIL: ).*?(?=\n(?:HINT|QUERY|CONTEXT|WHERE):|\n\[|\n\n|\Z)",
+    re.IGNORECASE | re.DOTALL,
 )
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _CHATTY = ("httpx", "httpcore", "apscheduler.executors", "alembic.runtime")
 
 
@@ -80,7 +84,8 @@ def _rendering(settings: Settings) -> list[Processor]:
     as_json = settings.log_format == "json" or (settings.log_format is None and not sys.stderr.isatty())
     if as_json:
         return [structlog.processors.format_exc_info, redact, structlog.processors.JSONRenderer(ensure_ascii=False)]
-    return [structlog.processors.format_exc_info, redact, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    return [structlog.processors.format_exc_info, redact, _on_one_line, console]
 
 
 def redact(_logger: Any, _method: str, event: EventDict) -> EventDict:
@@ -101,4 +106,13 @@ def _clean(name: str, value: Any) -> Any:
 
 
 def _replaced(found: re.Match[str]) -> str:
-    return f"{found['bearer'] or found['url'] or ''}{REDACTED}"
+    return f"{found['bearer'] or found['url'] or found['row'] or ''}{REDACTED}"
+
+
+def _on_one_line(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Nothing that somebody sent makes a line of its own or steers the terminal; tracebacks keep their lines."""
+    return {name: value if name == "exception" else _escaped(value) for name, value in event.items()}
+
+
+def _escaped(value: Any) -> Any:
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], value) if isinstance(value, str) else value

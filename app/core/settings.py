@@ -5,6 +5,7 @@ Each name says its unit. The fine print of each is in `.env.example`, which a te
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -50,10 +51,24 @@ class Settings(BaseSettings):
     sync_concurrency: int = Field(default=8, ge=1)
     host_concurrency: int = Field(default=4, ge=1)
     database_pool_size: int = Field(default=10, ge=2)
-    retention_days: int = Field(default=400, ge=1)
+    retention_days: int = Field(default=400, ge=1, le=36_500)
 
     webhook_retries: Annotated[tuple[float, ...], NoDecode] = (5, 300, 1800, 7200, 18000, 36000, 36000)
     webhook_timeout: float = Field(default=20, gt=0)
+
+    @field_validator("admin_key")
+    @classmethod
+    def _sendable(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(r"[!-~]+", value.get_secret_value()):
+            raise ValueError("a key has printable ASCII characters only, without spaces")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _base_of_links(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", value):
+            raise ValueError("type https://host or https://host/path")
+        return value
 
     @field_validator("webhook_retries", mode="before")
     @classmethod

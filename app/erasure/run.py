@@ -17,6 +17,7 @@ import structlog
 
 from app.access.resealing import SEALED
 from app.core.database import Connection
+from app.core.faults import is_database_fault
 from app.erasure.books import out_of_books, traces_of
 from app.erasure.plans import out_of_plans
 from app.erasure.requests import sealing_context
@@ -24,7 +25,7 @@ from app.erasure.runs import are_unfinished, next_runs, out_of_run
 from app.erasure.sweeps import Sweep
 from app.erasure.tables import LAST_SWEEPS, SWEEPS
 from app.erasure.traces import Eraser, Traces
-from app.sync.leased import Again, is_database_fault
+from app.sync.leased import Again
 from app.sync.runtime import Runtime
 from app.sync.shared_people import own_people, share_people
 from app.vault import VaultError
@@ -147,7 +148,7 @@ async def _sweep(work: _Erasure, sweep: Sweep) -> None:
             await _be_patient(work.connection)
             if sweep.people:
                 await share_people(work.connection)
-            for row in await sweep.rows(work.connection, work.eraser.pattern, after, upto):
+            for row in await sweep.rows(work.connection, work.eraser.patterns, after, upto):
                 await sweep.write(work.connection, work.eraser, row)
         after, more = upto or after, upto is not None
 

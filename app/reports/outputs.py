@@ -10,10 +10,10 @@ import structlog
 
 from app.activity.keyset import Fetch
 from app.core.database import Connection
+from app.core.faults import is_database_fault
 from app.core.ids import new_id
 from app.models import ReportRun
 from app.notifications.notify import each_once
-from app.sync.leased import is_database_fault
 from app.webhooks.runs import deliver_run
 
 log = structlog.get_logger()

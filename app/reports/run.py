@@ -15,12 +15,13 @@ import structlog
 from app.access.links import public_base
 from app.core.database import Connection
 from app.core.errors import InvalidInput
+from app.core.faults import is_database_fault
 from app.events.publish import publish
 from app.reports.outputs import send_outputs
 from app.reports.run_lease import RunLease, claim_run
 from app.reports.snapshot import Snapshot, prepare, take
 from app.sync.lease import LeaseLost
-from app.sync.leased import Again, Stopping, is_database_fault, while_renewing, work_under
+from app.sync.leased import Again, Stopping, while_renewing, work_under
 from app.sync.runtime import Runtime
 
 log = structlog.get_logger()

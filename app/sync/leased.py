@@ -10,37 +10,15 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
-import asyncpg
 import structlog
-from sqlalchemy.exc import DBAPIError
 
+from app.core.faults import is_database_fault
 from app.sync.lease import Held, LeaseLost
 
 log = structlog.get_logger()
 
 AWAY_S = 2.0
 """How long a job waits for a database that went away."""
-
-_DATABASE_FAULTS = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.DiskFullError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
-)
-
-
-def is_database_fault(error: Exception) -> bool:
-    """Whether the database went away, has no room for now, or let another go first; the work is as it was at its last
-    checkpoint.
-
-    A fault of a socket names no file, one of our own files does.
-    """
-    if isinstance(error, OSError):
-        return error.filename is None
-    return isinstance(error, _DATABASE_FAULTS) or (isinstance(error, DBAPIError) and error.connection_invalidated)
 
 
 @dataclass(frozen=True, slots=True)

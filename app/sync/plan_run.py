@@ -9,11 +9,12 @@ from uuid import UUID
 import structlog
 
 from app.core.errors import InvalidOptions, VendorError
+from app.core.faults import is_database_fault
 from app.models import Credential, Instance, Plan
 from app.sync.connection import connect
 from app.sync.failure import describe, internal
 from app.sync.lease import LeaseLost
-from app.sync.leased import Again, Stopping, is_database_fault, while_renewing, work_under
+from app.sync.leased import Again, Stopping, while_renewing, work_under
 from app.sync.plan_lease import PlanLease, claim_plan
 from app.sync.plan_read import read_for_plan
 from app.sync.plan_rehearsal import rehearse

@@ -18,11 +18,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import now
 from app.core.database import Connection
+from app.core.faults import is_database_fault
 from app.core.queue import enqueue
 from app.events.publish import publish
 from app.models import CoverageYear, Instance, Plan, Sync
 from app.sync.close import HAND_ON_PEOPLE, SETTLE_PEOPLE
-from app.sync.leased import Again, is_database_fault
+from app.sync.leased import Again
 from app.sync.requests import UNFINISHED, cancel_sync
 from app.sync.runtime import Runtime
 from app.sync.shared_people import own_people

@@ -18,13 +18,14 @@ import structlog
 from app.connectors import registry
 from app.core.clock import now
 from app.core.errors import CredentialRefused, InvalidOptions, VendorError
+from app.core.faults import is_database_fault
 from app.http.vendor import Event, Waiting
 from app.models import Credential, Instance, Sync
 from app.sync.close import forget_notes
 from app.sync.connection import Connection, connect
 from app.sync.finish import fail, fail_internally, succeed
 from app.sync.lease import Lease, LeaseLost, claim
-from app.sync.leased import Again, Stopping, is_database_fault, while_renewing, work_under
+from app.sync.leased import Again, Stopping, while_renewing, work_under
 from app.sync.plan_apply import apply_held, plan_of
 from app.sync.plan_pages import Replay, replay
 from app.sync.proof import prove

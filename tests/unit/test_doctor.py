@@ -43,6 +43,9 @@ async def test_all_is_well(settings: Settings, keys: SecretStr) -> None:
     ("check", "variable", "changed"),
     [
         ("database", "SEATWISE_DATABASE_URL", {"database_url": SecretStr("postgresql://127.0.0.1:9/none")}),
+        ("database", "SEATWISE_DATABASE_URL", {"database_url": SecretStr("postgresql://u:hunter2#x@127.0.0.1/db")}),
+        ("database", "SEATWISE_DATABASE_URL", {"database_url": SecretStr("postgresql://u:p@h/db?sslmode=hunter2")}),
+        ("database", "SEATWISE_DATABASE_URL", {"database_url": SecretStr("mysql://u:hunter2@127.0.0.1/db")}),
         ("key ring", "SEATWISE_ENCRYPTION_KEYS", {"encryption_keys": SecretStr(generate_key())}),
         ("encryption keys", "SEATWISE_ENCRYPTION_KEYS", {"encryption_keys": SecretStr("too-short")}),
         ("encryption keys", "SEATWISE_ENCRYPTION_KEYS", {"encryption_keys": None}),
@@ -57,6 +60,7 @@ async def test_a_complaint_names_what_mends_it(
     assert not holds
     assert lines[check].startswith("FAIL")
     assert variable in lines[check]
+    assert "hunter2" not in "".join(lines.values())
 
 
 async def test_a_mail_server_that_refuses_the_login_is_a_complaint(settings: Settings, keys: SecretStr) -> None:
@@ -81,3 +85,10 @@ async def test_a_vendor_that_cannot_be_reached_is_named(settings: Settings, runt
     assert not holds
     assert "http://127.0.0.1:9" in lines["outbound"]
     assert "SEATWISE_OUTBOUND_ALLOW" in lines["outbound"]
+
+
+async def test_the_doctor_leaves_no_proof_of_keys_that_may_be_wrong(settings: Settings, runtime: Runtime) -> None:
+    await runtime.database.pool.execute("DELETE FROM signing_keys WHERE purpose = 'proof'")
+    holds, lines = await seen(settings, encryption_keys=SecretStr(generate_key()))
+    assert holds or not lines["key ring"].startswith("FAIL")
+    assert await runtime.database.pool.fetchval("SELECT count(*) FROM signing_keys WHERE purpose = 'proof'") == 0

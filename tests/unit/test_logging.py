@@ -43,6 +43,10 @@ def settings(log_format: Any) -> Settings:
         ("detail", "SSWS hunter2"),
         ("url", "postgresql://seatwise:hunter2@db/seatwise"),
         ("detail", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.hunter2"),
+        ("detail", "whsec_hunter2hunter2hunter2hunter2"),
+        ("url", "postgresql://seatwise:hunter2/hunter2@db/seatwise"),
+        ("detail", "UniqueViolationError: there twice\nDETAIL:  Key (email)=(hunter2@example.com) already exists."),
+        ("exception", "x\nDETAIL:  Failing row contains (1,\nhunter2).\nHINT:  none"),
         ("options", {"nested": [{"token": "hunter2"}]}),
         ("exception", f"Traceback: headers={{'authorization': 'Bearer {KEY}'}}"),
     ],
@@ -79,6 +83,15 @@ def test_a_traceback_shows_no_variables(capsys: pytest.CaptureFixture[str]) -> N
     shown = capsys.readouterr().err
     assert "RuntimeError: broken" in shown
     assert "hunter2" not in shown
+
+
+def test_what_somebody_sent_neither_steers_the_terminal_nor_makes_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(settings("text"))
+    structlog.get_logger().info("request", path="/v1/\x1b[2J\nforged: line\x9b31m")
+    logging.getLogger("uvicorn.error").warning("odd\nforged: line")
+    shown = capsys.readouterr().err
+    assert len(shown.splitlines()) == 2
+    assert not {"\x1b", "\x9b"} & set(shown)
 
 
 def test_libraries_that_chat_are_quiet(capsys: pytest.CaptureFixture[str]) -> None:
