@@ -24,7 +24,7 @@ _UNFINISHED = "SELECT EXISTS (SELECT FROM report_runs WHERE status = 'running' A
 _HOLD = "SELECT columns, definition ->> 'dataset' AS dataset FROM report_runs WHERE id = $1 FOR NO KEY UPDATE"
 _CHUNKS = """
     SELECT number, ndjson, csv, subjects FROM report_chunks
-    WHERE run_id = $1 AND (subjects @> ARRAY[$2::uuid] OR ndjson ~* $3) ORDER BY number
+    WHERE run_id = $1 AND (subjects @> ARRAY[$2::uuid] OR ndjson ~* ANY($3::text[])) ORDER BY number
 """
 _WRITE = "UPDATE report_chunks SET ndjson = $3, csv = $4 WHERE run_id = $1 AND number = $2"
 _SETTLE = "UPDATE report_runs SET digest = $2, erased_at = now(), updated_at = now() WHERE id = $1"
@@ -56,7 +56,7 @@ async def out_of_run(connection: Connection, run_id: UUID, eraser: Eraser) -> bo
     if run is None or run["dataset"] == "applications":
         return False
     changed = False
-    for chunk in await connection.fetch(_CHUNKS, run_id, eraser.traces.person_id, eraser.pattern):
+    for chunk in await connection.fetch(_CHUNKS, run_id, eraser.traces.person_id, eraser.patterns):
         ndjson, csv = rewritten(chunk, run["columns"], eraser)
         if ndjson != chunk["ndjson"]:
             await connection.execute(_WRITE, run_id, chunk["number"], ndjson, csv)

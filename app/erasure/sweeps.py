@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,17 +38,18 @@ class Sweep:
         return None if row is None else tuple(row.values())
 
     async def rows(
-        self, connection: Connection, pattern: str, after: tuple[Any, ...], upto: tuple[Any, ...] | None
+        self, connection: Connection, patterns: Sequence[str], after: tuple[Any, ...], upto: tuple[Any, ...] | None
     ) -> list[Record]:
         """The rows of a stretch that may name somebody, locked."""
         texts = ", ".join(f"{column}::text" for column in self.columns)
         where = f"({self._names}) > ({_places(1, len(after))})"
         if upto is not None:
             where += f" AND ({self._names}) <= ({_places(1 + len(after), len(after))})"
-        values = [*after, *(upto or ()), pattern]
+        values = [*after, *(upto or ()), patterns]
         rows = await connection.fetch(
             f"SELECT {self._names}, {', '.join(self.columns)} FROM {self.table}"
-            f" WHERE {where} AND concat_ws(' ', {texts}) ~* ${len(values)} ORDER BY {self._names} FOR NO KEY UPDATE",
+            f" WHERE {where} AND concat_ws(' ', {texts}) ~* ANY(${len(values)}::text[])"
+            f" ORDER BY {self._names} FOR NO KEY UPDATE",
             *values,
         )
         return list(rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +17,8 @@ NAME = "Erased person"
 MARK = "[erased]"
 # Shorter names are taken out of what is known to be about the person, but not looked for in texts.
 _SHORTEST = 3
+_ALTERNATIVES = 100
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Traces(msgspec.Struct, frozen=True):
@@ -37,15 +39,16 @@ class Traces(msgspec.Struct, frozen=True):
 class Eraser:
     """Takes one person out of texts and values.
 
-    pattern   for PostgreSQL's `~*`: every text that names the person or one of their accounts matches, and some more.
+    patterns   for PostgreSQL's `~* ANY`: every text that names the person or one of their accounts matches one, and
+               some more. Of bounded length, for the time PostgreSQL takes to compile one grows with its square.
     """
 
     def __init__(self, traces: Traces) -> None:
         self.traces = traces
         long = sorted((name for name in traces.names if len(name) >= _SHORTEST), key=len, reverse=True)
         spelled = [spelling for name in long for spelling in _spellings(name)]
-        self.pattern = "|".join(re.escape(each) for each in [*map(str, traces.ids), *spelled])
-        self._found = re.compile(self.pattern, re.IGNORECASE)
+        self.patterns = [_either(part) for part in _parts([*map(str, traces.ids), *spelled])]
+        self._named = re.compile(_either(spelled), re.IGNORECASE) if spelled else None
         self._ids = {str(each) for each in traces.ids}
         self._exact = {name.casefold() for name in traces.names}
         self._words = _words(spelled)
@@ -54,8 +57,9 @@ class Eraser:
         return any(str(each) in self._ids for each in ids)
 
     def is_in(self, text: str) -> bool:
-        """Whether a text may name the person."""
-        return self._found.search(text) is not None
+        """Whether a text may name the person, or one of their accounts."""
+        named = self._named is not None and self._named.search(text) is not None
+        return named or any(found in self._ids for found in _ID.findall(text.lower()))
 
     def is_name(self, text: str | None) -> bool:
         return text is not None and text.casefold() in self._exact
@@ -73,6 +77,15 @@ class Eraser:
         if isinstance(value, list):
             return [self.out_of_texts(member) for member in value]
         return value
+
+
+def _either(texts: Iterable[str]) -> str:
+    return "|".join(map(re.escape, texts))
+
+
+def _parts(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(texts), _ALTERNATIVES):
+        yield texts[start : start + _ALTERNATIVES]
 
 
 def _spellings(name: str) -> set[str]:

@@ -23,6 +23,8 @@ POLL_S = 0.1
 BURST_PERCENT = 20
 # Two readings of one window's end differ by rounding and by the way of the answers, never by more than this.
 SAME_WINDOW_S = 2.0
+# A window is believed to last so long at most: Okta's last a minute, and nobody may ask before it ends.
+LONGEST_WINDOW_S = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def observe(state: State, now: float, observed: Observed) -> State:
     lone request, and a vendor that has never told one is not held back before `resets_at`.
     """
     state = replace(_rolled(state, now), pending=max(0, state.pending - 1), probe_at=None)
-    resets_at = observed.resets_at.timestamp()
+    resets_at = min(observed.resets_at.timestamp(), now + LONGEST_WINDOW_S)
     if observed.limit <= 0:
         return replace(state, free_until=resets_at) if state.limit is None else state
     state = replace(state, limit=observed.limit, free_until=0.0)

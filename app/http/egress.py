@@ -40,17 +40,18 @@ def check_url(url: str, allow: Sequence[Network], *, pointer: str) -> None:
 def _url_problem(url: str, allow: Sequence[Network]) -> str | None:
     try:
         parsed = httpx.URL(url)
+        host = parsed.host  # decoded, which a name that only looks like an international one does not stand
     except (httpx.InvalidURL, UnicodeError, ValueError):
         return "This is not a URL. Type it as https://host/path."
     if parsed.scheme not in {"http", "https"}:
         return "The URL must begin with https://."
-    if not parsed.host or _UNSAFE.search(url) or "%" in parsed.host:
+    if not host or _UNSAFE.search(url) or "%" in host:
         return "The URL needs a plain host name. Type it as https://host/path."
     if parsed.userinfo or "@" in parsed.netloc.decode("ascii"):
         return "The URL must not carry a user name or password; give secrets in their own fields."
     if parsed.port is not None and not 0 < parsed.port < 65536:
         return "The port must be between 1 and 65535."
-    return _host_problem(parsed.host, allow, plain=parsed.scheme == "http")
+    return _host_problem(host, allow, plain=parsed.scheme == "http")
 
 
 def _host_problem(host: str, allow: Sequence[Network], *, plain: bool) -> str | None:

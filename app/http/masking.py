@@ -45,7 +45,7 @@ def without_secrets(words: str, secrets: Collection[str] = ()) -> str:
 
 def repeated(value: str) -> str:
     """What somebody typed, quoted, as an error may repeat it: without a login or whatever else looks like a secret."""
-    return repr(without_secrets(_LOGIN.sub("//***@", value)))
+    return repr(without_secrets(_LOGIN.sub("//***@", value[:WORDS_CHARS])))
 
 
 def _looks_secret(word: str) -> bool:

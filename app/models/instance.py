@@ -20,7 +20,7 @@ class Credential(Identified, Dated, Base):
 
     sealed   the secrets, sealed together and bound to this row; for storage `local` the names of variables and
              files, which are no secrets but are kept the same way.
-    proved   tenant, subject and granted permissions of the last check that succeeded.
+    proved   tenant and granted permissions of the last check that succeeded.
     """
 
     __tablename__ = "credentials"

@@ -19,8 +19,8 @@ PATIENCE_S = 15
 
 
 def proof_of(found: Check) -> dict[str, Any]:
-    """What a credential keeps of a check that succeeded."""
-    return {"tenant": found.tenant, "subject": found.subject, "granted": list(found.granted)}
+    """What a credential keeps of a check that succeeded; not the subject, who may be a person."""
+    return {"tenant": found.tenant, "granted": list(found.granted)}
 
 
 async def prove(work: Work, credential: Credential) -> None:

@@ -32,7 +32,9 @@ def open_secrets(vault: Vault, credential: Credential, secrets_dir: Path) -> dic
 def read_local(name: str, place: Mapping[str, Any], secrets_dir: Path) -> str:
     """One secret of storage `local`, from the environment or a file of this host."""
     variable = place.get("env")
-    value = os.environ.get(str(variable)) if variable else _read_file(name, str(place.get("file")), secrets_dir)
+    if not variable:
+        return _read_file(name, str(place.get("file")), secrets_dir)
+    value = os.environ.get(str(variable))
     if not value:
         raise InvalidInput.at(
             f"#/secrets/{name}", f"The variable {variable} is not set on the host that runs the sync."
@@ -66,6 +68,11 @@ def _read_file(name: str, where: str, secrets_dir: Path) -> str:
     if not _is_inside(file, secrets_dir):
         raise InvalidInput.at(f"#/secrets/{name}", f"Only files under {secrets_dir} may be named.")
     try:
-        return file.read_text().strip()
+        value = file.read_text("utf-8").strip()
     except OSError as error:
         raise InvalidInput.at(f"#/secrets/{name}", f"{where} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError:
+        raise InvalidInput.at(f"#/secrets/{name}", f"{where} holds no text in UTF-8.") from None
+    if not value:
+        raise InvalidInput.at(f"#/secrets/{name}", f"{where} is empty on the host that runs the sync.")
+    return value

@@ -219,5 +219,5 @@ async def test_a_first_sync_notes_whose_the_credential_is(world: World) -> None:
     await world.sync()
     credential_id = (await world.instance()).credential_id
     rows = await world.fetch("SELECT proved FROM credentials WHERE id = $1", credential_id)
-    assert rows[0]["proved"] == {"tenant": "acme", "subject": "s", "granted": ["Reader"]}
+    assert rows[0]["proved"] == {"tenant": "acme", "granted": ["Reader"]}
     assert world.vendor.asked.count("check") == 1

@@ -175,7 +175,7 @@ def organization_hosts(options: Mapping[str, Any], link: str) -> frozenset[str]:
     """
     try:
         host = httpx.URL(link).host
-    except httpx.InvalidURL:
+    except (httpx.InvalidURL, UnicodeError):
         return frozenset()
     custom = not is_okta_domain(httpx.URL(sso_url(options)).host)
     return frozenset({host}) if custom and is_okta_domain(host) else frozenset()

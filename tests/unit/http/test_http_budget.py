@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.http.budget import MemoryBudget, State, block, observe, take
+from app.http.budget import LONGEST_WINDOW_S, MemoryBudget, State, block, observe, take
 from app.http.ports import Observed, Quota
 from tests.unit.http.http_servers import START, FakeTime
 
@@ -75,6 +75,13 @@ def test_a_tiny_quota_still_gives_one_request_each_window() -> None:
     state = known(1, 0)
     assert burst(state, 30)[1] == 0
     assert burst(state, 61)[1] == 1
+
+
+def test_a_window_that_is_told_to_last_for_ever_ends_all_the_same() -> None:
+    state, _ = granted(State(), 0)
+    state = observe(state, T, told(600, 0, 300 * 86_400))
+    _, wait = take(state, T + 1, None, 50)
+    assert 0 < wait <= LONGEST_WINDOW_S
 
 
 def test_after_its_end_a_window_begins_unknown() -> None:
