@@ -78,7 +78,7 @@ def create(
     instance: Annotated[UUID | None, typer.Option(help="Id of the instance that an ingest key is bound to.")] = None,
 ) -> None:
     """Make an API key and print it, alone, on standard output."""
-    from app.access.keys import create_key
+    from app.access.keys import create_key, note_made
     from app.models import Instance
     from app.opening import opened
 
@@ -88,7 +88,8 @@ def create(
         async with opened(_settings()) as runtime, runtime.database.session() as session:
             if instance is not None and await session.get(Instance, instance) is None:
                 raise SeatwiseError("There is no instance with this id.")
-            return create_key(session, name=name, role=role, expires_at=expires_at, instance_id=instance).secret
+            made = create_key(session, name=name, role=role, expires_at=expires_at, instance_id=instance)
+            return note_made(session, made).secret
 
     typer.echo(_run(run()))
 
@@ -96,12 +97,16 @@ def create(
 @vault.command("rotate")
 def rotate() -> None:
     """Seal everything anew with the first of SEATWISE_ENCRYPTION_KEYS, while the service runs."""
+    from app.access.audit import audit
+    from app.access.principal import SYSTEM
     from app.access.resealing import reseal_all
     from app.opening import opened
 
     async def run() -> bool:
         async with opened(_settings()) as runtime:
             counts = await reseal_all(runtime.database, runtime.vault)
+            async with runtime.database.session() as session:
+                audit(session, SYSTEM, None, "encryption_key.rotated", "encryption_key", None, None)
         for each in counts:
             typer.echo(f"{each.table}: {each.resealed} sealed anew, {each.current} had the newest key already")
         unreadable = {each.table: each.unreadable for each in counts if each.unreadable}

@@ -16,6 +16,7 @@ from app.access.keys import ensure_first_key
 from app.access.links import RunLinks
 from app.access.oidc import Issuer
 from app.access.tokens import Tokens
+from app.access.turns import Turns
 from app.api import (
     accounts,
     api_keys,
@@ -55,7 +56,7 @@ from app.api import (
     webhooks,
 )
 from app.api.health import Metrics
-from app.api.middleware import BodyLimit, Edge, Gate
+from app.api.middleware import BodyLimit, Edge, Faults, Gate
 from app.api.traces import Traced
 from app.core import tracing
 from app.core.settings import Settings
@@ -126,23 +127,26 @@ def create_app(runtime: Runtime, *, background: Sequence[Background] = ()) -> Fa
             sys.stdout.write(f"The first API key, with the role admin, shown only now: {first_key}\n")
             sys.stdout.flush()
         async with AsyncExitStack() as stack:
+            stack.push_async_callback(turns.close)
             for begin in background:
                 await stack.enter_async_context(begin())
             yield
 
-    metrics, gate = Metrics(), Gate()
+    metrics, gate, turns = Metrics(), Gate(), Turns(runtime.database)
     app = FastAPI(
         title="Seatwise",
         description=_DESCRIPTION,
         version=version("seatwise"),
         lifespan=lifespan,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         middleware=[
             *_traced(),
-            Middleware(Edge, metrics=metrics, gate=gate),
+            Middleware(Edge, metrics=metrics),
             *_cors(runtime.settings),
+            Middleware(Faults, gate=gate),
             Middleware(BodyLimit),
         ],
     )
@@ -152,6 +156,7 @@ def create_app(runtime: Runtime, *, background: Sequence[Background] = ()) -> Fa
     app.state.run_links = RunLinks(runtime.database, runtime.vault)
     app.state.metrics = metrics
     app.state.gate = gate
+    app.state.turns = turns
     app.state.token_failures = oauth.Failures()
     problems.install(app)
     openapi.install(app)

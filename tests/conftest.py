@@ -163,3 +163,4 @@ async def api(runtime: Runtime) -> AsyncIterator[Api]:
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://seatwise.test") as client:
         yield Api(client, app, runtime, made.secret)
+    await app.state.turns.close()

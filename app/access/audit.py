@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
+from ipaddress import ip_address
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -65,8 +66,12 @@ def audit(
 
 
 def _address(request: Origin | None) -> str | None:
+    """Where a request came from; None for what is no address, which a proxy has handed on as it was told."""
     client = None if request is None else request.scope.get("client")
-    return client[0] if client else None
+    try:
+        return str(ip_address(client[0])) if client else None
+    except ValueError:
+        return None
 
 
 def _as_json(value: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -12,7 +12,9 @@ from app.core.database import Database
 PREFIX = "audit_events_"
 _AHEAD = "SELECT seatwise_audit_partitions(now() - interval '1 day', now() + interval '3 months')"
 _MONTHS = """
-    SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'audit_events'::regclass ORDER BY 1
+    SELECT c.relname::text AS name, format('%I.%I', n.nspname, c.relname) AS quoted
+    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE i.inhparent = 'audit_events'::regclass ORDER BY 1
 """
 # Whoever reads the audit is not held up for longer; the next turn tries again.
 _PATIENCE = "SET LOCAL lock_timeout = '1s'"
@@ -25,13 +27,12 @@ async def make_months(database: Database) -> None:
 
 async def drop_months(database: Database, before: datetime) -> list[str]:
     """Drop each month that ended before a time; answers their tables' names."""
-    names = [row["name"] for row in await database.pool.fetch(_MONTHS)]
-    over = [name for name in names if _end(name) <= before]
-    for name in over:
+    over = [row for row in await database.pool.fetch(_MONTHS) if _end(row["name"]) <= before]
+    for row in over:
         async with database.transaction() as connection:
             await connection.execute(_PATIENCE)
-            await connection.execute(f'DROP TABLE IF EXISTS "{name}"')
-    return over
+            await connection.execute(f"DROP TABLE IF EXISTS {row['quoted']}")
+    return [row["name"] for row in over]
 
 
 def _end(name: str) -> datetime:

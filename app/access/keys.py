@@ -11,7 +11,8 @@ from uuid import UUID
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.principal import Principal, Role
+from app.access.audit import audit
+from app.access.principal import SYSTEM, Principal, Role
 from app.core import locks
 from app.core.clock import now
 from app.core.database import Database, Record
@@ -115,9 +116,19 @@ async def ensure_first_key(database: Database, settings: Settings) -> str | None
             return None
         if await session.scalar(select(ApiKey.id).limit(1)) is not None:
             return None
-        return create_key(session, name="admin", role="admin", email=settings.admin_email).secret
+        return note_made(session, create_key(session, name="admin", role="admin", email=settings.admin_email)).secret
 
 
 async def _ensure_known(session: AsyncSession, key: str, email: str | None) -> None:
     if await session.scalar(select(ApiKey.id).where(ApiKey.key_hash == hash_of(key))) is None:
-        session.add(ApiKey(id=new_id(), name="admin", role="admin", email=email, key_hash=hash_of(key)))
+        row = ApiKey(id=new_id(), name="admin", role="admin", email=email, key_hash=hash_of(key))
+        session.add(row)
+        note_made(session, NewKey(row, key))
+
+
+def note_made(session: AsyncSession, made: NewKey) -> NewKey:
+    """Audit a key that nobody asked for through the API: made on the host, or at the first start."""
+    row = made.row
+    shown = {"id": row.id, "name": row.name, "role": row.role, "email": row.email, "expires_at": row.expires_at}
+    audit(session, SYSTEM, None, "api_key.created", "api_key", row.id, row.name, None, shown)
+    return made

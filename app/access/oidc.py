@@ -8,6 +8,7 @@ anybody's to make.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,9 +20,11 @@ import structlog
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
+from joserfc.jws import JWSRegistry
 
 from app.access.principal import OIDC_ROLES, ROLES, Principal, Role
 from app.core.errors import NotAllowed, NotAuthenticated, OutboundRefused, Unavailable, VendorError
+from app.core.mail_addresses import is_address
 from app.core.settings import Settings
 from app.http.client import build_client
 from app.http.tokens import read_claims, read_header
@@ -30,6 +33,8 @@ log = structlog.get_logger()
 
 # Signatures by a key pair only: with a shared secret, or none, anybody who knows the public key could sign.
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519")
+TYPES = {"jwt", "at+jwt", "application/at+jwt"}
+"""RFC 9068, and what stands in tokens that came before it; a log-out token is none of them."""
 LEEWAY_S = 60
 FRESH_S = 600.0
 FETCHES = 5
@@ -49,6 +54,10 @@ _UNUSABLE = (
     RecursionError,
 )
 
+# Header parameters that are not understood are passed over, those in `crit` refused (RFC 7515, section 4).
+_REGISTRY = JWSRegistry(algorithms=list(ALGORITHMS), strict_check_header=False)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_LONGEST_NAME = 200
 Key = RSAKey | ECKey | OKPKey
 _KINDS: dict[str, type[RSAKey | ECKey | OKPKey]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
 
@@ -101,7 +110,10 @@ class Issuer:
         if key is None:
             raise NotAuthenticated("This token is signed with a key that its issuer does not publish.")
         try:
-            claims = jwt.decode(token, key, algorithms=list(ALGORITHMS)).claims
+            decoded = jwt.decode(token, key, registry=_REGISTRY)
+            if str(decoded.header.get("typ", "JWT")).lower() not in TYPES:
+                raise ValueError("a token of another kind")
+            claims = decoded.claims
             self._rules().validate(claims)
         except (JoseError, ValueError, TypeError, KeyError):
             raise NotAuthenticated("This token is not valid here: altered, expired, or for another audience.") from None
@@ -129,10 +141,10 @@ class Issuer:
                 f"{', '.join(OIDC_ROLES)}."
             )
         subject, email = str(claims["sub"]), claims.get("email")
-        name = claims.get("name") or claims.get("preferred_username") or email or subject
-        return Principal(
-            "oidc", uuid5(NAMESPACE_URL, f"{self.name}#{subject}"), str(name), str(email) if email else None, role
-        )
+        email = email if is_address(email) else None
+        known_by = (_name(claims.get(claim)) for claim in ("name", "preferred_username"))
+        name = next((name for name in known_by if name), None) or email or _name(subject)
+        return Principal("oidc", uuid5(NAMESPACE_URL, f"{self.name}#{subject}"), name, email, role)
 
     async def _key(self, kid: str) -> Key | None:
         """The key of this id; of an issuer that names none, its only one."""
@@ -170,6 +182,11 @@ class Issuer:
             self._fetched_at = self.clock()
         except _UNUSABLE as error:
             log.warning("oidc.keys_not_fetched", issuer=self.name, error=type(error).__name__)
+
+
+def _name(claim: Any) -> str:
+    """A claim as a name of one line that rows can hold; empty where it is none."""
+    return _CONTROL.sub(" ", claim).strip()[:_LONGEST_NAME] if isinstance(claim, str) else ""
 
 
 def role_in(claims: Mapping[str, Any], claim: str) -> Role | None:

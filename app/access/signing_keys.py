@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from sqlalchemy import Select, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.audit import audit
+from app.access.principal import SYSTEM
 from app.core import locks
 from app.core.database import Database
 from app.models import SigningKey
@@ -46,6 +48,7 @@ class SigningKeys:
             await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": locks.SIGNING_KEYS})
             newest = await session.scalar(self._rows().limit(1))
             self._newest = self._add(session, newest.version + 1 if newest else 1)
+            audit(session, SYSTEM, None, "signing_key.rotated", "signing_key", None, self.purpose)
 
     async def _known(self) -> list[bytes]:
         async with self.database.session() as session:

@@ -127,14 +127,21 @@ def _stretches(selection: Selection, wanted: Slice) -> list[tuple[str, str, Valu
     return stretches
 
 
+def _read_key(key: Key | None, value: Scalar) -> str | datetime | None:
+    """What a cursor says of the sort key. Raises ValueError for what no row has there."""
+    if key is None or (key.nullable and value is None):
+        return None
+    if not isinstance(value, str):
+        raise ValueError("a key of another kind")  # noqa: TRY004  one error for all damage
+    return datetime.fromisoformat(value) if key.kind == "time" else value
+
+
 def _place(selection: Selection, wanted: Slice) -> tuple[Any, Any]:
     if wanted.after is None:
         return None, None
     try:
         value, last_id = wanted.after
-        if wanted.key is not None and wanted.key.kind == "time" and value is not None:
-            return datetime.fromisoformat(str(value)), selection.read_id(str(last_id))
-        return value, selection.read_id(str(last_id))
+        return _read_key(wanted.key, value), selection.read_id(str(last_id))
     except ValueError:
         raise BadCursor("This cursor is damaged. Begin again without a cursor.") from None
 

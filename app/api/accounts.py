@@ -29,6 +29,7 @@ router = APIRouter(prefix="/v1/accounts", tags=["Accounts"], route_class=Route)
 
 DEFAULT_WINDOW = "30d"
 DEFAULT_CALENDAR_DAYS = 90
+EARLIEST_YEAR = 1970
 
 Window = Annotated[
     str,
@@ -54,16 +55,21 @@ Usage = Literal["used", "unused", "unknown"]
 
 AsOf = Annotated[
     Moment | None,
-    Query(description="What was known at this time. The window ends then; marks of bypassed sign-on are not kept."),
+    Query(
+        description="What was known at this time. The window ends then; marks of bypassed sign-on are not kept.",
+        examples=["2026-11-01T00:00:00Z"],
+    ),
 ]
 
 
 def last_date(as_of: dt.datetime | None) -> dt.date:
-    """The date with which windows end. Raises InvalidInput for a time to come."""
+    """The date with which windows end. Raises InvalidInput for a time to come, or one that was never kept."""
     if as_of is None:
         return today()
     if as_of > now():
         raise InvalidInput.parameter("as_of", "This time has not come yet.")
+    if as_of.year < EARLIEST_YEAR:
+        raise InvalidInput.parameter("as_of", f"The books know of no time before {EARLIEST_YEAR}.")
     return as_of.date()
 
 
@@ -114,7 +120,7 @@ class DayAnswer(BaseModel):
     state: Literal["active", "idle", "unknown"]
 
 
-class ActivityAnswer(BaseModel):
+class AccountActivityAnswer(BaseModel):
     """The days of one account."""
 
     first: dt.date = Field(alias="from", examples=["2026-08-06"])
@@ -208,7 +214,7 @@ async def get_account(
     return answer(request, found)
 
 
-@router.get("/{account_id}/activity", operation_id="get_account_activity", response_model=ActivityAnswer)
+@router.get("/{account_id}/activity", operation_id="get_account_activity", response_model=AccountActivityAnswer)
 async def get_account_activity(
     request: Request,
     _caller: Viewer,

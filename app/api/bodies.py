@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, NoReturn
 
 from fastapi import Request
@@ -13,6 +15,9 @@ from fastapi import Request
 from app.core.errors import FieldError, InvalidInput
 
 MAX_DEPTH = 60
+MOST_TOLD = 20
+"""So many faults of one body are told, and no more."""
+LONGEST_STEP = 100
 MOST_INTEGER = 2**63 - 1
 JSON_TYPES = frozenset({"application/json"})
 PATCH_TYPES = JSON_TYPES | {"application/merge-patch+json"}
@@ -57,24 +62,30 @@ def _refuse(_constant: str) -> NoReturn:
 
 
 def refuse_unstorable(value: Any) -> None:
-    """Raises InvalidInput at each text or number that PostgreSQL cannot hold, and where nesting is too deep."""
-    errors: list[FieldError] = []
-    waiting: list[tuple[str, int, Any]] = [("#", 0, value)]
-    while waiting:
-        pointer, depth, item = waiting.pop()
-        if isinstance(item, (dict, list)):
-            if depth >= MAX_DEPTH:
-                errors.append(FieldError(f"This is nested more than {MAX_DEPTH} levels deep.", pointer=pointer))
-                continue
-            pairs = item.items() if isinstance(item, dict) else enumerate(item)
-            for key, member in pairs:
-                waiting.append((f"{pointer}/{_escaped(key)}", depth + 1, member))
-                if isinstance(key, str) and (detail := _text_problem(key)):
-                    errors.append(FieldError(f"A name here cannot be stored: {detail}", pointer=pointer))
-        elif detail := _problem(item):
-            errors.append(FieldError(detail, pointer=pointer))
+    """Raises InvalidInput at the first MOST_TOLD texts or numbers that PostgreSQL cannot hold, and where nesting is too
+    deep.
+    """
+    errors = list(islice(_faults(value, []), MOST_TOLD))
     if errors:
         raise InvalidInput(errors)
+
+
+def _faults(value: Any, path: list[str | int]) -> Iterator[FieldError]:
+    """What cannot be stored in a value and below. A place is spelled out only where something is wrong."""
+    if not isinstance(value, (dict, list)):
+        if detail := _problem(value):
+            yield FieldError(detail, pointer=pointer_to(path))
+        return
+    if len(path) >= MAX_DEPTH:
+        yield FieldError(f"This is nested more than {MAX_DEPTH} levels deep.", pointer=pointer_to(path))
+        return
+    for key, member in value.items() if isinstance(value, dict) else enumerate(value):
+        if isinstance(key, str) and (detail := _text_problem(key)):
+            yield FieldError(f"A name here cannot be stored: {detail}", pointer=pointer_to(path))
+        if isinstance(member, (dict, list)) or _problem(member):
+            path.append(key)
+            yield from _faults(member, path)
+            path.pop()
 
 
 def _problem(item: object) -> str | None:
@@ -95,9 +106,13 @@ def _text_problem(text: str) -> str | None:
     return None
 
 
-def _escaped(part: object) -> str:
-    """One step of a JSON pointer (RFC 6901), always writable itself."""
-    plain = str(part).encode("utf-8", "replace").decode().replace("\0", "?")
+def pointer_to(path: Iterable[str | int]) -> str:
+    """A place in the body as a JSON pointer (RFC 6901): always writable itself, and short whatever was sent."""
+    return "#" + "".join(f"/{_escaped(step)}" for step in path)
+
+
+def _escaped(step: str | int) -> str:
+    plain = str(step)[:LONGEST_STEP].encode("utf-8", "replace").decode().replace("\0", "?")
     return plain.replace("~", "~0").replace("/", "~1")
 
 

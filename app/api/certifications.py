@@ -69,7 +69,7 @@ class ReviewItem(BaseModel):
     reason: str = Field(examples=["Used on 4 days of the last 90; last on 2026-11-02."])
 
 
-class ActivityAnswer(BaseModel):
+class CertificationActivityAnswer(BaseModel):
     """What the books say of the accounts, in the order in which they were asked for."""
 
     source_id: str
@@ -78,7 +78,7 @@ class ActivityAnswer(BaseModel):
     items: list[ReviewItem]
 
 
-@router.get("/activity", operation_id="get_certification_activity", response_model=ActivityAnswer)
+@router.get("/activity", operation_id="get_certification_activity", response_model=CertificationActivityAnswer)
 async def get_certification_activity(
     _caller: Viewer,
     database: Books,
@@ -93,7 +93,7 @@ async def get_certification_activity(
     return _as_json(await answer_for(database.pool, _question(source_id, account, window)))
 
 
-@router.post("/activity", operation_id="ask_certification_activity", response_model=ActivityAnswer)
+@router.post("/activity", operation_id="ask_certification_activity", response_model=CertificationActivityAnswer)
 async def ask_certification_activity(_caller: Viewer, database: Books, body: ActivityQuestion) -> Response:
     """The same for up to 1,000 accounts at once."""
     return _as_json(await answer_for(database.pool, _question(body.source_id, body.accounts, body.windows)))

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.deps import Viewer
-from app.api.lists import ListOf, Page, list_answer, paging
+from app.api.lists import ListOf, Page, list_answer, paging, place_of
 from app.api.resources import answer
 from app.api.unit_of_work import Route
 from app.connectors import registry
@@ -48,7 +48,7 @@ class PermissionAnswer(_Described):
     accepted: list[str] = Field(description="Other grants that do as well.")
 
 
-class MappingRowAnswer(_Described):
+class DefaultMappingRow(_Described):
     source: str = Field(examples=["email"])
     target: str = Field(examples=["email"])
 
@@ -68,7 +68,7 @@ class ConnectorAnswer(BaseModel):
     fields: list[SourceFieldAnswer]
     permissions: list[PermissionAnswer]
     setup: list[str] = Field(description="The steps in the vendor's console.")
-    default_mapping: list[MappingRowAnswer]
+    default_mapping: list[DefaultMappingRow]
     capabilities: list[str]
 
 
@@ -87,7 +87,7 @@ def shown(described: Manifest) -> ConnectorAnswer:
         fields=[SourceFieldAnswer.model_validate(field) for field in described.fields],
         permissions=[PermissionAnswer.model_validate(permission) for permission in described.permissions],
         setup=list(described.setup),
-        default_mapping=[MappingRowAnswer.model_validate(row) for row in described.default_mapping],
+        default_mapping=[DefaultMappingRow.model_validate(row) for row in described.default_mapping],
         capabilities=list(described.capabilities),
     )
 
@@ -99,9 +99,8 @@ async def list_connectors(
     """All connectors, by name."""
     ordered = sorted(registry.MANIFESTS.values(), key=_place, reverse=page.descending)
     if page.after is not None:
-        ordered = [
-            m for m in ordered if (_place(m) < tuple(page.after)) == page.descending and _place(m) != tuple(page.after)
-        ]
+        after = place_of(page.after, str, str)
+        ordered = [m for m in ordered if (_place(m) < after) == page.descending and _place(m) != after]
     part = ordered[: page.limit]
     last = _place(part[-1]) if len(ordered) > page.limit else None
     return list_answer(request, page, [shown(m) for m in part], last=last, total=len(registry.MANIFESTS))

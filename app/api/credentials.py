@@ -24,13 +24,14 @@ from app.models import Credential
 
 router = APIRouter(prefix="/v1/credentials", tags=["Credentials"], route_class=Route)
 
+MemberName = Annotated[str, Field(max_length=200)]
 SecretText = Annotated[str, Field(min_length=1, max_length=20_000)]
 Place = Annotated[
     dict[Literal["env", "file"], Annotated[str, Field(min_length=1, max_length=4096)]],
     Field(min_length=1, max_length=1),
 ]
 Secrets = Annotated[
-    dict[str, SecretText | Place],
+    dict[MemberName, SecretText | Place],
     Field(
         max_length=20,
         description="By name, as the scheme's `secrets_schema` asks. With storage `local` each is"
@@ -40,7 +41,7 @@ Secrets = Annotated[
     ),
 ]
 Options = Annotated[
-    dict[str, Any],
+    dict[MemberName, Any],
     Field(
         max_length=100,
         description="Connection options, as the connector's `options_schema` asks.",
@@ -69,7 +70,7 @@ class NewCredential(Body):
     )
 
     name: Name
-    connector: Annotated[str, Field(json_schema_extra={"enum": list(registry.MANIFESTS)})]
+    connector: Annotated[str, Field(max_length=100, json_schema_extra={"enum": list(registry.MANIFESTS)})]
     scheme: Annotated[str, Field(max_length=100, examples=["oauth2_client_credentials"])]
     storage: Literal["vault", "local"] = "vault"
     secrets: Secrets
@@ -88,7 +89,7 @@ class CredentialPatch(Body):
     expires_at: Moment | None = None
 
 
-class Rotation(Body):
+class CredentialRotation(Body):
     """New secrets in the place of the old, whole."""
 
     secrets: Secrets
@@ -250,7 +251,7 @@ async def check_credential(_caller: Operator, session: Session, runtime: Runtime
     responses=problems(409),
 )
 async def rotate_credential(
-    request: Request, caller: Admin, session: Session, runtime: Runtime, credential_id: UUID, body: Rotation
+    request: Request, caller: Admin, session: Session, runtime: Runtime, credential_id: UUID, body: CredentialRotation
 ) -> Response:
     """Swap the secrets in one step. The new ones are tried first: they must reveal the same tenant and no fewer
     permissions than last proved, else 422 says why and the old ones stay.

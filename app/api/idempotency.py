@@ -9,13 +9,12 @@ from hashlib import sha256
 
 import msgspec
 from fastapi import Request, Response
-from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.principal import Principal
 from app.core.clock import now
-from app.core.errors import Conflict, InvalidInput
+from app.core.errors import InvalidInput
 from app.models import IdempotencyRecord
 from app.vault import Vault
 
@@ -46,7 +45,7 @@ class Attempt:
 
     @property
     def lock(self) -> int:
-        """The number of the advisory lock that the attempt holds until its transaction ends."""
+        """The number of the turn that the attempt has until it is answered."""
         return int.from_bytes(sha256(self.context.encode()).digest()[:8], "big", signed=True)
 
 
@@ -62,13 +61,10 @@ async def attempt_of(request: Request, principal: Principal) -> Attempt | None:
 
 
 async def replay(session: AsyncSession, vault: Vault, attempt: Attempt) -> Response | None:
-    """The first answer, None where this attempt is the first.
+    """The first answer, None where this attempt is the first, which has its turn.
 
-    The attempt then holds a lock until its transaction ends: the others meanwhile are told so.
-    Raises Conflict while the first runs, InvalidInput where the key came with another body before.
+    Raises InvalidInput where the key came with another body before.
     """
-    if not await session.scalar(select(func.pg_try_advisory_xact_lock(attempt.lock))):
-        raise Conflict(f"The first request with this {HEADER} is still running. Send it again in a moment.")
     record = await session.get(IdempotencyRecord, (attempt.caller, attempt.path, attempt.key))
     if record is None or record.created_at < now() - LIFE:
         return None

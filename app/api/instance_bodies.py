@@ -82,7 +82,7 @@ class NewInstance(Body):
     """A connection to be drafted."""
 
     name: Name = Field(examples=["PingOne production"])
-    connector: Annotated[str, Field(json_schema_extra={"enum": list(registry.MANIFESTS)})]
+    connector: Annotated[str, Field(max_length=100, json_schema_extra={"enum": list(registry.MANIFESTS)})]
     credential_id: UUID | None = None
     environment: Environment | None = None
     options: Options = Field(default_factory=dict)

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.api.deps import Runtime, Session, Viewer
-from app.api.lists import ListOf, Page, list_answer, paging, select_page
+from app.api.lists import ListOf, Page, list_answer, paging, place_of, select_page
 from app.api.openapi import problems
 from app.api.resources import Resource
 from app.api.unit_of_work import Route
@@ -21,6 +21,8 @@ from app.connectors.sailpoint import Source
 from app.models import Credential, SourceMapping
 
 router = APIRouter(prefix="/v1/isc/tenants", tags=["Certifications"], route_class=Route)
+
+_LONGEST_OFFSET = 9
 
 
 class TenantAnswer(Resource):
@@ -70,13 +72,19 @@ async def list_isc_sources(
     """The tenant's sources by name, asked of it now."""
     tenant = await tenants.get(session, tenant_id)
     await session.commit()  # the vendor is called with no transaction open
-    offset = int(page.after[0] or 0) if page.after else 0
+    (offset,) = (0,) if page.after is None else place_of(page.after, _offset)
     async with tenants.asking_at_once(runtime, tenant) as isc:
         found = await isc.list_sources(offset=offset, limit=page.limit, descending=page.descending, count=page.count)
     mapped = await _mapped(session, tenant_id, [source.id for source in found.records])
     items = [_source(source, tenant, mapped.get(source.id)) for source in found.records]
     last = None if found.cursor is None else [int(found.cursor)]
     return list_answer(request, page, items, last=last, total=found.expected)
+
+
+def _offset(text: str) -> int:
+    if len(text) > _LONGEST_OFFSET or not text.isdecimal():
+        raise ValueError("no offset")
+    return int(text)
 
 
 def _shown(tenant: Credential) -> TenantAnswer:

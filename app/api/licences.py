@@ -15,7 +15,7 @@ from app.activity.days import parse_window
 from app.api.accounts import DEFAULT_WINDOW, Seat, Usage, Window
 from app.api.contracts import Money
 from app.api.deps import Books, Viewer
-from app.api.lists import MAX_LIMIT, as_uuid, decode_cursor, encode_cursor
+from app.api.lists import MAX_LIMIT, decode_cursor, encode_cursor, place_of
 from app.api.openapi import problems
 from app.api.resources import answer
 from app.api.unit_of_work import Route
@@ -105,9 +105,7 @@ async def get_application_licences(
 ) -> Response:
     """Seats bought, held, used and unused, what the unused ones cost, and which to take back."""
     binding = f"{request.url.path}?window={window}"
-    wanted = (
-        Reclaim(limit) if cursor is None else Reclaim(limit, as_uuid(next(iter(decode_cursor(binding, cursor)), None)))
-    )
+    wanted = Reclaim(limit) if cursor is None else Reclaim(limit, *place_of(decode_cursor(binding, cursor), UUID))
     found = await application_licences(database.pool, application_id, parse_window(window, today()), wanted)
     if found is None:
         raise NotFound("There is no application with this id.")

@@ -25,7 +25,7 @@ from app.sync.preview import preview
 router = APIRouter(prefix="/v1/instances", tags=["Instances"], route_class=Route)
 
 
-class PreviewBody(Body):
+class MappingPreviewBody(Body):
     """A mapping to try, or none for the saved one."""
 
     items: Annotated[list[MappingRowBody], Field(max_length=200)] | None = None
@@ -50,7 +50,7 @@ class PreviewedRecord(BaseModel):
     errors: list[ValueProblem]
 
 
-class PreviewAnswer(BaseModel):
+class MappingPreviewAnswer(BaseModel):
     """The first records that the vendor lists, mapped."""
 
     items: list[PreviewedRecord]
@@ -59,11 +59,11 @@ class PreviewAnswer(BaseModel):
 @router.post(
     "/{instance_id}/mapping/preview",
     operation_id="preview_mapping",
-    response_model=PreviewAnswer,
+    response_model=MappingPreviewAnswer,
     responses=problems(409, 502),
 )
 async def preview_mapping(
-    request: Request, _caller: Operator, session: Session, runtime: Runtime, instance_id: UUID, body: PreviewBody
+    request: Request, _caller: Operator, session: Session, runtime: Runtime, instance_id: UUID, body: MappingPreviewBody
 ) -> Response:
     """Map the first records that the vendor lists; nothing is stored."""
     instance = await instances.get(session, instance_id)

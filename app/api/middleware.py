@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.health import Metrics
@@ -20,8 +21,12 @@ log = structlog.get_logger("seatwise.access")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 _ALWAYS_OPEN = {"/healthz", "/metrics"}
 _QUIET = {"/healthz", "/readyz", "/metrics"}
+_PRIVATE = ("/v1/", "/oauth/", "/links/")
+_GUARDS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 MAX_BODY_BYTES = 4 * 1024 * 1024
 BODY_S = 60.0
+CLIENT_GONE = 499
+"""Told to nobody but the log and the figures: the caller went away before the request was whole."""
 
 
 @dataclass(slots=True)
@@ -33,21 +38,19 @@ class Gate:
 
 @dataclass(slots=True)
 class _Seen:
-    """What the answer turned out to be; status 500 until one begins."""
+    """What the answer turned out to be; until one begins there is nobody to get it."""
 
     request_id: str
-    status: int = 500
-    started: bool = False
+    status: int = CLIENT_GONE
     began: float = field(default_factory=time.perf_counter)
 
 
 class Edge:
-    """The outermost layer: gives the request its id, and answers faults and requests that come too late."""
+    """The outermost layer: gives the request its id and each answer the headers that all have, and notes both."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, gate: Gate) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self.app = app
         self.metrics = metrics
-        self.gate = gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -58,34 +61,21 @@ class Edge:
 
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                seen.status, seen.started = message["status"], True
+                seen.status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = seen.request_id
+                for name, value in _GUARDS.items():
+                    headers.setdefault(name, value)
+                if scope["path"].startswith(_PRIVATE):
+                    headers.setdefault("Cache-Control", "no-store")
                 headers.update(scope["state"].get("headers", {}))
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=seen.request_id):
             try:
-                await self._serve(scope, receive, marked)
-            except Exception:
-                log.exception("request_failed", method=scope["method"], path=scope["path"])
-                if seen.started:
-                    raise
-                await internal_problem(scope)(scope, receive, marked)
+                await self.app(scope, receive, marked)
             finally:
                 self._note(scope, seen)
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self.gate.draining and scope["path"] not in _ALWAYS_OPEN:
-            refusal = problem(
-                scope,
-                503,
-                "This process is stopping. Send the request again shortly.",
-                headers={"Retry-After": str(RETRY_AFTER_S), "Connection": "close"},
-            )
-            await refusal(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
 
     def _note(self, scope: Scope, seen: _Seen) -> None:
         seconds = time.perf_counter() - seen.began
@@ -99,6 +89,47 @@ class Edge:
                 status=seen.status,
                 duration_ms=round(seconds * 1000, 1),
             )
+
+
+class Faults:
+    """Answers faults of ours and requests that come too late; within the layer that lets other origins read."""
+
+    def __init__(self, app: ASGIApp, *, gate: Gate) -> None:
+        self.app = app
+        self.gate = gate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def noted(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._serve(scope, receive, noted)
+        except ClientDisconnect:
+            log.info("request_broken_off", method=scope["method"], path=scope["path"])
+        except Exception:
+            log.exception("request_failed", method=scope["method"], path=scope["path"])
+            if started:
+                raise
+            await internal_problem(scope)(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.gate.draining and scope["path"] not in _ALWAYS_OPEN:
+            refusal = problem(
+                scope,
+                503,
+                "This process is stopping. Send the request again shortly.",
+                headers={"Retry-After": str(RETRY_AFTER_S), "Connection": "close"},
+            )
+            await refusal(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
 
 
 def _request_id(scope: Scope) -> str:
@@ -116,7 +147,11 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        declared = Headers(scope=scope).get("content-length", "0")
+        headers = Headers(scope=scope)
+        declared = headers.get("content-length", "0")
+        if headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
+            await _encoded(scope)(scope, receive, send)
+            return
         if declared.isdecimal() and int(declared) > MAX_BODY_BYTES:
             await _too_large(scope)(scope, receive, send)
             return
@@ -142,6 +177,11 @@ class BodyLimit:
 
 _TOO_LARGE = f"A body may have {MAX_BODY_BYTES} bytes at most."
 _TOO_SLOW = f"A body has to be here within {BODY_S:g} s."
+
+
+def _encoded(scope: Scope) -> ASGIApp:
+    headers = {"Accept-Encoding": "identity", "Connection": "close"}
+    return problem(scope, 415, "Send the body as it is, without Content-Encoding.", headers=headers)
 
 
 def _too_large(scope: Scope) -> ASGIApp:

@@ -122,7 +122,10 @@ async def mint_token(request: Request) -> JSONResponse:
         known = "grant_type" in sent
         error = "unsupported_grant_type" if known else "invalid_request"
         return _refusal(400, error, "Send grant_type=client_credentials as a form (application/x-www-form-urlencoded).")
-    return await _answer_client(request, *_client(request, sent))
+    client_id, secret = _client(request, sent)
+    if _uses_basic(request) and ("client_secret" in sent or sent.get("client_id", client_id) != client_id):
+        return _refusal(400, "invalid_request", "Send the client's id and secret once: by Basic or in the form.")
+    return await _answer_client(request, client_id, secret)
 
 
 async def _answer_client(request: Request, client_id: str, secret: str) -> JSONResponse:
@@ -141,11 +144,15 @@ async def _answer_client(request: Request, client_id: str, secret: str) -> JSONR
     return JSONResponse(token.model_dump(), headers=_NO_STORE)
 
 
+def _uses_basic(request: Request) -> bool:
+    return request.headers.get("authorization", "").partition(" ")[0].lower() == "basic"
+
+
 def _client(request: Request, sent: dict[str, str]) -> tuple[str, str]:
     """Client id and secret, from Basic where it is sent, else from the form; empty where they are missing."""
-    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "basic":
+    if not _uses_basic(request):
         return sent.get("client_id", ""), sent.get("client_secret", "")
+    _, _, encoded = request.headers["authorization"].partition(" ")
     try:
         client_id, _, secret = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
     except (binascii.Error, ValueError):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
+from pydantic_core import to_json
 
 from app.api import outgoing, resource_links
 from app.api.idempotency import HEADER as IDEMPOTENCY_HEADER
 from app.api.idempotency import KEY_PATTERN
 from app.api.problems import MEDIA_TYPE, Problem, title_of, type_of
+from app.api.resources import answer
 
 TAGS = [
     {"name": "Connectors", "description": "What can be connected, and the form that each connector asks for."},
@@ -85,7 +88,9 @@ def _response(status: int) -> dict[str, Any]:
 
 
 def install(app: FastAPI) -> None:
-    """Let `app` describe itself, once asked for."""
+    """Let `app` describe itself at /openapi.json, once asked for; that takes a second, so beside the event loop."""
+    written: list[bytes] = []
+    turn = asyncio.Lock()
 
     def described() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -93,6 +98,13 @@ def install(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = described  # type: ignore[method-assign]  # the framework's documented way
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def description(request: Request) -> Response:
+        async with turn:
+            if not written:
+                written.append(await asyncio.to_thread(lambda: to_json(described())))
+        return answer(request, written[0])
 
 
 def _describe(app: FastAPI) -> dict[str, Any]:

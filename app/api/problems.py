@@ -18,7 +18,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
+from app.api.bodies import MOST_TOLD, pointer_to
 from app.core import errors
+from app.core.faults import is_database_fault, sqlstate
 
 log = structlog.get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -38,8 +40,8 @@ STATUS: dict[type[errors.SeatwiseError], int] = {
 }
 
 # What a PostgreSQL error class (the first two letters of its SQLSTATE) says about the request.
-_UNREACHABLE_CLASSES = {"08", "28", "3D", "40", "53", "57"}
 _BAD_DATA_CLASS = "22"
+_DRIVERS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 class FieldProblem(BaseModel):
@@ -111,7 +113,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(errors.SeatwiseError, _answer_ours)
     app.add_exception_handler(RequestValidationError, _answer_validation)
     app.add_exception_handler(HTTPException, _answer_http)
-    for kind in (DBAPIError, PoolTimeout, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+    for kind in (DBAPIError, PoolTimeout, OSError, *_DRIVERS):
         app.add_exception_handler(kind, _answer_database)
 
 
@@ -139,7 +141,7 @@ async def _answer_ours(request: Request, error: Exception) -> Response:
 async def _answer_validation(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
-    fields = [*dict.fromkeys(_field_error(item) for item in error.errors())]
+    fields = [*dict.fromkeys(_field_error(item) for item in error.errors()[:MOST_TOLD])]
     return problem(request.scope, 422, "The request has fields that cannot be used.", fields=fields)
 
 
@@ -153,13 +155,8 @@ def _field_error(item: Mapping[str, Any]) -> errors.FieldError:
         detail = "This is needed."
     detail = detail.removeprefix("Value error, ")
     if where == "body":
-        return errors.FieldError(detail, pointer="#" + "".join(f"/{_escaped(part)}" for part in path))
+        return errors.FieldError(detail, pointer=pointer_to(path))
     return errors.FieldError(detail, parameter=str(path[0]) if path else str(where))
-
-
-def _escaped(part: object) -> str:
-    """One step of a JSON pointer (RFC 6901)."""
-    return str(part).replace("~", "~0").replace("/", "~1")
 
 
 async def _answer_http(request: Request, error: Exception) -> Response:
@@ -199,7 +196,7 @@ def refuse_undeclared_method(request: Request) -> None:
 
 
 async def _answer_database(request: Request, error: Exception) -> Response:
-    if _is_unreachable(error):
+    if is_database_fault(error):
         log.warning("database_unreachable", error=type(error).__name__)
         return problem(
             request.scope,
@@ -211,30 +208,6 @@ async def _answer_database(request: Request, error: Exception) -> Response:
     if isinstance(error, IntegrityError) or isinstance(cause, asyncpg.IntegrityConstraintViolationError):
         log.info("constraint_refused", constraint=getattr(cause, "constraint_name", None))
         return problem(request.scope, 409, "Something that this depends on changed meanwhile. Read it again.")
-    if _sqlstate(error)[:2] == _BAD_DATA_CLASS or isinstance(cause, asyncpg.DataError):
+    if sqlstate(error)[:2] == _BAD_DATA_CLASS or isinstance(cause, asyncpg.DataError):
         return problem(request.scope, 422, "A value is out of the range that can be stored.")
     raise error
-
-
-def _sqlstate(error: BaseException) -> str:
-    seen: BaseException | None = error
-    while seen is not None:
-        state = getattr(seen, "sqlstate", None)
-        if isinstance(state, str):
-            return state
-        seen = getattr(seen, "orig", None) or seen.__cause__
-    return ""
-
-
-def _is_unreachable(error: Exception) -> bool:
-    """Whether nobody answers at the database, it is stopping, or it broke off what we did.
-
-    An OSError of a socket names no file, one of our own files does.
-    """
-    if isinstance(error, OSError):
-        return error.filename is None
-    if isinstance(error, PoolTimeout) or (isinstance(error, DBAPIError) and error.connection_invalidated):
-        return True
-    if isinstance(error, asyncpg.InterfaceError) and not isinstance(error, asyncpg.DataError):
-        return "clos" in str(error)
-    return _sqlstate(error)[:2] in _UNREACHABLE_CLASSES

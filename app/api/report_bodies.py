@@ -88,7 +88,7 @@ class ReportDefinition(Body):
     sort: Sort = Field(default_factory=list)
 
 
-class PreviewBody(ReportDefinition):
+class ReportPreviewBody(ReportDefinition):
     """A definition; name, schedule and outputs may stand there and do nothing."""
 
     name: Name | None = None
@@ -144,7 +144,7 @@ class ColumnAnswer(BaseModel):
     sortable: bool
 
 
-class PreviewAnswer(BaseModel):
+class ReportPreviewAnswer(BaseModel):
     """The beginning of an answer; nothing of it is stored."""
 
     columns: list[str] = Field(description="Keys of the rows, in order.", examples=[["name", "usage"]])

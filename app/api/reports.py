@@ -15,7 +15,14 @@ from app.api.accounts import Prefix
 from app.api.deps import Admin, Books, Session, Viewer
 from app.api.lists import ListOf, Page, list_answer, paging, select_page
 from app.api.openapi import problems
-from app.api.report_bodies import ColumnAnswer, NewReport, PreviewAnswer, PreviewBody, ReportAnswer, ReportPatch
+from app.api.report_bodies import (
+    ColumnAnswer,
+    NewReport,
+    ReportAnswer,
+    ReportPatch,
+    ReportPreviewAnswer,
+    ReportPreviewBody,
+)
 from app.api.resources import answer, require_match
 from app.api.unit_of_work import Route
 from app.core.errors import BadCursor
@@ -82,8 +89,8 @@ async def list_report_columns(
     return list_answer(request, page, items, last=last, total=len(catalogue.listed))
 
 
-@router.post("/preview", operation_id="preview_report", response_model=PreviewAnswer)
-async def preview_report(request: Request, _caller: Viewer, database: Books, body: PreviewBody) -> Response:
+@router.post("/preview", operation_id="preview_report", response_model=ReportPreviewAnswer)
+async def preview_report(request: Request, _caller: Viewer, database: Books, body: ReportPreviewBody) -> Response:
     """What a definition would say now: the first 50 rows, and how many there are. Nothing is stored."""
     definition = body.model_dump(mode="json", exclude={"name", "schedule", "outputs"})
     return answer(request, msgspec.json.encode(await preview(database.pool, definition)))

@@ -14,6 +14,7 @@ from fastapi import Request, Response
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import to_json
 
+from app.core import mail_addresses
 from app.core.errors import StalePrecondition
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -55,7 +56,10 @@ Text = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00]*$"
 """A text without further meaning."""
 
 Email = Annotated[
-    str, Field(min_length=3, max_length=320, pattern=r"^[^@\s\x00]+@[^@\s\x00]+$", examples=["ada@example.com"])
+    str,
+    Field(
+        min_length=3, max_length=mail_addresses.LONGEST, pattern=mail_addresses.PATTERN, examples=["ada@example.com"]
+    ),
 ]
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.audit import audit
 from app.api.deps import Admin, Operator, Runtime, Session, Viewer
-from app.api.lists import ListOf, Page, list_answer, paging, select_page
+from app.api.lists import ListOf, Page, list_answer, paging, place_of, select_page
 from app.api.openapi import problems
 from app.api.resources import Body, Creator, Resource, answer, require_match, unset
 from app.api.unit_of_work import Route
@@ -160,7 +160,7 @@ async def suggest_source_mappings(
     if not page.descending:
         ordered.reverse()
     if page.after is not None:
-        after = (float(page.after[0] or 0), str(page.after[1]), str(page.after[2]))
+        after = place_of(page.after, float, str, str)
         ordered = [each for each in ordered if (each.place() > after if page.descending else each.place() < after)]
     part = ordered[: page.limit]
     last = part[-1].place() if len(ordered) > page.limit else None

@@ -19,12 +19,13 @@ from starlette.exceptions import HTTPException
 from app.access.authentication import Authentication
 from app.access.principal import Principal, Role
 from app.access.rates import count_use
+from app.access.turns import Turns
 from app.api.bodies import JSON_TYPES, PATCH_TYPES, StrictRequest, refuse_unstorable_parameters
 from app.api.deps import ParametersBeginning, Requires
-from app.api.idempotency import attempt_of, remember, replay
+from app.api.idempotency import HEADER, Attempt, attempt_of, remember, replay
 from app.api.problems import refuse_undeclared_method
 from app.core.database import Database
-from app.core.errors import FieldError, InvalidInput
+from app.core.errors import Conflict, FieldError, InvalidInput
 from app.sync.runtime import Runtime
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -140,14 +141,27 @@ async def _in_one_transaction(request: Request, handle: Callable[[Request], Awai
     try:
         principal = getattr(request.state, "principal", None)
         attempt = principal and await attempt_of(request, principal)
-        if attempt is None:
-            response = await handle(request)
-        elif (kept := await replay(unit.session(), runtime.vault, attempt)) is not None:
-            return kept
-        else:
-            response = await handle(request)
-            await remember(unit.session(), runtime.vault, attempt, response)
+        if attempt is not None:
+            return await _once(request, handle, unit, attempt)
+        response = await handle(request)
         await unit.commit()
         return response
     finally:
         await unit.close()
+
+
+async def _once(
+    request: Request, handle: Callable[[Request], Awaitable[Response]], unit: UnitOfWork, attempt: Attempt
+) -> Response:
+    runtime: Runtime = request.app.state.runtime
+    turns: Turns = request.app.state.turns
+    async with turns.taken(attempt.lock) as ours:
+        if not ours:
+            raise Conflict(f"The first request with this {HEADER} is still running. Send it again in a moment.")
+        kept = await replay(unit.session(), runtime.vault, attempt)
+        if kept is not None:
+            return kept
+        response = await handle(request)
+        await remember(unit.session(), runtime.vault, attempt, response)
+        await unit.commit()
+        return response

@@ -170,7 +170,7 @@ class SignedWebhook(WebhookAnswer):
                                 examples=["whsec_…"])  # fmt: skip
 
 
-class Rotation(Body):
+class WebhookRotation(Body):
     """A new signing secret."""
 
     overlap_seconds: int = Field(
@@ -271,10 +271,10 @@ async def rotate_webhook(
     session: Session,
     runtime: Runtime,
     webhook_id: UUID,
-    body: Rotation | None = None,
+    body: WebhookRotation | None = None,
 ) -> Response:
     """Sign with a new secret. Until the overlap ends messages carry both signatures."""
-    overlap = timedelta(seconds=(body or Rotation()).overlap_seconds)
+    overlap = timedelta(seconds=(body or WebhookRotation()).overlap_seconds)
     webhook = await endpoints.get(session, webhook_id, lock=True)
     secret = await endpoints.rotate(session, runtime.vault, webhook, overlap)
     answered = shown(webhook)

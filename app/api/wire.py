@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncio import TimerHandle
+from collections import Counter
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -21,6 +22,7 @@ _DETAILS = {
     400: "This is no HTTP request, or one that two readers could take for different ones.",
     408: f"The head of a request has to be here within {HEAD_S:g} s.",
     414: f"A URL may have {MAX_URL_BYTES} bytes at most.",
+    501: "Of the transfer codings, chunked alone is understood here.",
     431: f"A request may have {MAX_HEADERS} headers with {MAX_HEADER_BYTES} bytes at most.",
 }
 
@@ -77,12 +79,23 @@ class BoundedHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._forget_timer()
+        self._demand_one_meaning()
         super().on_headers_complete()
+
+    def _demand_one_meaning(self) -> None:
+        """RFC 9112, 3.2 and 6.1; and who calls is told once."""
+        sent = Counter(name for name, _ in self.headers)
+        hosts = sent[b"host"]
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1") or sent[b"authorization"] > 1:
+            self._refuse(400)
+        codings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
+        if codings not in ([], [b"chunked"]):
+            self._refuse(501)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's interface
         """What the parser did not take, told as every other error is; not in the middle of another answer."""
         self._forget_timer()
-        if self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
+        if self.cycle is not None and not self.cycle.response_complete:
             self.transport.close()
             return
         scope: Mapping[str, Any] = {"state": {"request_id": str(new_id())}}

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import asyncpg
 import httpx
 import pytest
 import structlog
@@ -18,6 +19,7 @@ from app.api.deps import Session, Viewer
 from app.api.unit_of_work import Route
 from app.core.database import Database, open_database
 from app.core.errors import Unavailable, VendorUnavailable
+from app.core.logging import configure
 from app.main import create_app
 from app.sync.runtime import Runtime
 from tests.api.problems import assert_problem
@@ -92,6 +94,23 @@ async def test_the_documentation_loads_nothing_from_elsewhere(api: Api) -> None:
         assert (await api.anonymous().get(f"/docs/assets/{asset}")).status_code == 200
 
 
+async def test_the_description_is_written_once(api: Api) -> None:
+    first = await api.anonymous().get("/openapi.json")
+    assert first.headers["content-type"] == "application/json"
+    again = await api.anonymous().get("/openapi.json", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+async def test_no_other_page_frames_the_documentation_or_guesses_what_an_answer_is(api: Api) -> None:
+    page = await api.anonymous().get("/docs")
+    assert (page.headers["x-frame-options"], page.headers["content-security-policy"]) == (
+        "DENY", "frame-ancestors 'none'",
+    )  # fmt: skip
+    assert "persistAuthorization" not in page.text
+    for path in ("/docs", "/v1/connectors", "/nowhere"):
+        assert (await api.get(path)).headers["x-content-type-options"] == "nosniff"
+
+
 async def test_while_draining_nothing_new_is_begun(api: Api) -> None:
     api.app.state.gate.draining = True
     try:
@@ -101,6 +120,23 @@ async def test_while_draining_nothing_new_is_begun(api: Api) -> None:
         api.app.state.gate.draining = False
     assert_problem(response, 503)
     assert int(response.headers["retry-after"]) > 0
+
+
+async def test_a_named_origin_reads_refusals_too(api: Api) -> None:
+    settings = api.runtime.settings.model_copy(update={"cors_origins": ("https://front.example.com",)})
+    app = create_app(replace(api.runtime, settings=settings))
+    app.include_router(faulty)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://seatwise.test") as client:
+        headers = {"Authorization": f"Bearer {api.key}", "Origin": "https://front.example.com"}
+        answers = [await client.get("/v1/faulty/bug", headers=headers)]
+        app.state.gate.draining = True
+        answers.append(await client.get("/v1/connectors", headers=headers))
+        preflight = {**headers, "Access-Control-Request-Method": "GET"}
+        answers.append(await client.options("/v1/connectors", headers=preflight))
+    assert [answer.status_code for answer in answers] == [500, 503, 200]
+    for answer in answers:
+        assert answer.headers["access-control-allow-origin"] == "https://front.example.com"
+        assert answer.headers["x-request-id"]
 
 
 async def test_only_named_origins_may_read(api: Api) -> None:
@@ -143,6 +179,16 @@ async def overflow(_caller: Viewer, session: Session) -> None:
     await session.execute(text("SELECT 2147483647 + CAST(:n AS int)"), {"n": 1})
 
 
+@faulty.get("/nowhere")
+async def nowhere(_caller: Viewer, session: Session) -> None:
+    await session.execute(text("INSERT INTO nowhere VALUES (:url)"), {"url": "https://x.example/secret-of-ours"})
+
+
+@faulty.get("/good-bye")
+async def good_bye(_caller: Viewer) -> None:
+    raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+
+
 @faulty.post("/half")
 async def half(_caller: Viewer, session: Session) -> None:
     await session.execute(text("INSERT INTO catalog (key, name) VALUES ('half', 'half')"))
@@ -171,10 +217,22 @@ async def test_a_fault_of_ours_tells_nothing_but_the_id(faults: Api) -> None:
     assert [line["log_level"] for line in logs if line["event"] == "request_failed"] == ["error"]
 
 
+async def test_a_fault_of_the_database_logs_no_values(faults: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    configure(faults.runtime.settings.model_copy(update={"log_format": "json"}))
+    try:
+        assert_problem(await faults.get("/v1/faulty/nowhere"), 500)
+    finally:
+        structlog.reset_defaults()
+    shown = capsys.readouterr().err
+    assert "INSERT INTO nowhere" in shown
+    assert "secret-of-ours" not in shown
+
+
 async def test_bad_values_and_vendors_are_no_fault_of_ours(faults: Api) -> None:
     assert_problem(await faults.get("/v1/faulty/range"), 422)
     assert_problem(await faults.get("/v1/faulty/overflow"), 422)
     assert assert_problem(await faults.get("/v1/faulty/vendor"), 502)["code"] == "vendor_unavailable"
+    assert int((await faults.get("/v1/faulty/good-bye")).headers["retry-after"]) > 0
     assert_problem(await faults.post("/v1/faulty/twice"), 409)
 
 

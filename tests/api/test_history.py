@@ -83,6 +83,8 @@ async def test_an_account_as_it_was(api: Api, ada: UUID) -> None:
     assert (fresh["days_active"], fresh["last_active_at"][:10]) == (2, str(today() - timedelta(days=30)))
     assert (await then(0))["name"] == "Ada C"
     assert_problem(await api.get(f"/v1/accounts/{ada}?as_of={past(41)}"), 404)
+    assert_problem(await api.get(f"/v1/accounts/{ada}?as_of=0001-01-01T00:00:00Z"), 422)
+    assert_problem(await api.get("/v1/accounts?as_of=0001-01-01T00:00:00Z"), 422)
 
 
 async def test_filters_and_sorts_apply_to_the_state_then(api: Api, ada: UUID) -> None:

@@ -84,7 +84,9 @@ async def test_recipients_are_replaced_whole(api: Api) -> None:
     assert (await api.put(RECIPIENTS, json={"emails": []})).json() == {"emails": []}
 
 
-@pytest.mark.parametrize("emails", [None, ["nobody"], ["a b@example.com"], "ada@example.com", [1]])
+@pytest.mark.parametrize(
+    "emails", [None, ["nobody"], ["a b@example.com"], ["a,b@example.com"], ["<x@example.com"], "ada@example.com", [1]]
+)
 async def test_recipients_that_are_no_addresses(api: Api, emails: Any) -> None:
     assert_problem(await api.put(RECIPIENTS, json={"emails": emails}), 422)
     assert_problem(await (await api.as_role("operator")).put(RECIPIENTS, json={"emails": []}), 403)

@@ -61,6 +61,9 @@ async def test_a_token_of_another_replica_is_known_and_an_old_or_altered_one_is_
     assert_problem(await api.with_key(altered).get("/v1/connectors"), 401)
     unsigned = base64.urlsafe_b64encode(b'{"alg":"none"}').decode().rstrip("=")
     assert_problem(await api.with_key(f"{unsigned}.{body}.").get("/v1/connectors"), 401)
+    monkeypatch.setattr(tokens, "now", lambda: now() + timedelta(minutes=3))
+    by_a_fast_clock = await Tokens(api.runtime.database, api.runtime.vault).mint(key["id"])
+    assert (await api.with_key(by_a_fast_clock).get("/v1/connectors")).status_code == 200
     monkeypatch.setattr(tokens, "now", lambda: now() - timedelta(hours=2))
     old = await Tokens(api.runtime.database, api.runtime.vault).mint(key["id"])
     assert_problem(await api.with_key(old).get("/v1/connectors"), 401)
@@ -89,6 +92,17 @@ async def test_the_secret_of_another_key_is_refused(api: Api) -> None:
     assert response.json()["error"] == "invalid_client"
     broken = await api.anonymous().post("/oauth/token", data=GRANT, headers={"Authorization": "Basic %%%"})
     assert broken.json()["error"] == "invalid_client"
+
+
+@pytest.mark.parametrize("form", [{"client_secret": "x"}, {"client_id": "another"}])
+async def test_two_ways_of_saying_who_one_is_are_one_too_many(api: Api, form: dict[str, str]) -> None:
+    key = await a_key(api)
+    response = await api.anonymous().post("/oauth/token", data=GRANT | form, headers=basic(key["id"], key["key"]))
+    assert (response.status_code, response.json()["error"]) == (400, "invalid_request")
+    named = GRANT | {"client_id": key["id"]}
+    assert (
+        await api.anonymous().post("/oauth/token", data=named, headers=basic(key["id"], key["key"]))
+    ).status_code == 200
 
 
 async def test_after_twenty_failures_a_client_waits_while_its_key_works(api: Api) -> None:

@@ -15,10 +15,13 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
 from app.access.oidc import FETCHES, Fetches, Issuer, role_in
+from app.core.ids import new_id
 from app.core.settings import Settings
 from app.main import create_app
 from app.sync.runtime import Runtime
@@ -54,6 +57,15 @@ class Provider:
         standard = {"iss": self.url, "aud": AUDIENCE, "sub": "u-1", "iat": now, "exp": now + 300, "name": "Ada"}
         sent = {name: value for name, value in (standard | claims).items() if value is not None}
         return jwt.encode({"alg": alg, "kid": key.kid}, sent, key, algorithms=[alg])
+
+
+def signed_by_hand(key: RSAKey | ECKey, header: dict[str, Any], claims: dict[str, Any]) -> str:
+    """A token with any head, also one that no library would write."""
+    parts = [urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (header, claims)]
+    private = serialization.load_pem_private_key(key.as_pem(private=True), None)
+    assert isinstance(private, rsa.RSAPrivateKey)
+    signature = private.sign(b".".join(parts), padding.PKCS1v15(), hashes.SHA256())
+    return b".".join([*parts, urlsafe_b64encode(signature).rstrip(b"=")]).decode()
 
 
 @asynccontextmanager
@@ -115,6 +127,53 @@ async def test_what_it_changes_is_audited_under_its_name(front: Api, provider: P
 
 
 @pytest.mark.parametrize(
+    ("claims", "name", "email"),
+    [
+        ({"name": "Ada\r\nBcc: eve@example.com\x00", "email": "ada@example.com"}, "Ada Bcc: eve@example.com", True),
+        ({"name": "A" * 5000, "email": "a@b\r\nBcc: eve@example.com"}, "A" * 200, False),
+        ({"name": {"first": "Ada"}, "preferred_username": "ada", "email": {"a": 1}}, "ada", False),
+        ({"name": None, "email": "ada@example.com, eve@example.com"}, "u-1", False),
+    ],
+)
+async def test_whatever_a_token_claims_is_kept_as_a_name_of_one_line_and_one_address(
+    front: Api, provider: Provider, claims: dict[str, Any], name: str, *, email: bool
+) -> None:
+    caller = front.with_key(provider.token(seatwise_role="admin", **claims))
+    made = await caller.post(
+        "/v1/reports", json={"name": f"As {new_id()}", "dataset": "people", "columns": ["name"], "schedule": None}
+    )
+    assert made.status_code == 201, made.text
+    creator = made.json()["created_by"]
+    assert (creator["name"], creator["email"]) == (name, claims["email"] if email else None)
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        ({"pi.atm": "1", "nonce": "x"}, 200),
+        ({"typ": "at+jwt"}, 200),
+        ({"typ": "application/AT+JWT"}, 200),
+        ({"typ": "logout+jwt"}, 401),
+        ({"typ": 1}, 401),
+        ({"x": 1, "crit": ["x"]}, 401),
+        ({"b64": False, "crit": ["b64"]}, 401),
+    ],
+)
+async def test_what_the_head_of_a_token_says(
+    front: Api, provider: Provider, header: dict[str, Any], status: int
+) -> None:
+    claims = {
+        "iss": provider.url,
+        "aud": AUDIENCE,
+        "sub": "u-1",
+        "exp": int(time.time()) + 300,
+        "seatwise_role": "viewer",
+    }
+    signed = signed_by_hand(provider.keys[0], {"alg": "RS256", "kid": provider.keys[0].kid, **header}, claims)
+    assert (await front.with_key(signed).get("/v1/connectors")).status_code == status
+
+
+@pytest.mark.parametrize(
     "claims",
     [
         {"aud": "another"},
@@ -169,6 +228,7 @@ async def test_a_burst_of_unknown_keys_asks_the_issuer_few_times(front: Api, pro
     assert (await front.with_key(known).get("/v1/connectors")).status_code == 200
     tokens = [provider.token(RSAKey.generate_key(2048, {"kid": "x0"}), seatwise_role="viewer")]
     tokens += [tokens[0].replace(tokens[0].split(".")[0], _header(f"x{n}")) for n in range(1, 40)]
+    provider.calls.clear()
     answers = await asyncio.gather(*(front.with_key(token).get("/v1/connectors") for token in tokens))
     assert {answer.status_code for answer in answers} == {401}
     assert provider.calls.count("/keys") <= FETCHES

@@ -75,3 +75,7 @@ async def test_the_snapshot_is_up_to_date(document: dict[str, Any]) -> None:
         SNAPSHOT.parent.mkdir(exist_ok=True)
         SNAPSHOT.write_text(current)
     assert SNAPSHOT.read_text() == current
+
+
+async def test_no_schema_is_named_after_where_its_code_stands(api: Api) -> None:
+    assert [name for name in api.app.openapi()["components"]["schemas"] if name.startswith("app__")] == []

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 
 from app.connectors.contract import Check
 from app.core.errors import VendorUnavailable
+from app.main import create_app
 from app.sync.secrets import open_secrets
 from tests.api.problems import assert_problem
 from tests.api.test_credentials import PATH, made
@@ -145,3 +149,44 @@ async def test_who_may_and_what_is_no_rotation(api: Api, vendor: Vendor) -> None
     assert_problem(await api.post(f"{PATH}/{credential_id}/rotate", json={}), 422)
     incomplete = await api.post(f"{PATH}/{credential_id}/rotate", json={"secrets": {"client_id": "x"}})
     assert assert_problem(incomplete, 422)["errors"][0]["pointer"] == "#/secrets/client_secret"
+
+
+async def test_a_rotation_under_way_is_not_begun_again_by_another_replica(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, go_on = asyncio.Event(), asyncio.Event()
+    calls: list[str] = []
+
+    @asynccontextmanager
+    async def connect(*_args: Any, **_more: Any) -> AsyncIterator[SimpleNamespace]:
+        async def check() -> Check:
+            calls.append("check")
+            asked.set()
+            await go_on.wait()
+            return GOOD
+
+        yield SimpleNamespace(connector=SimpleNamespace(check=check))
+
+    monkeypatch.setattr("app.credentials.connect", connect)
+    body = await made(api, secrets={"client_id": "client-0001", "client_secret": "old"})
+    path, headers = f"{PATH}/{body['id']}/check", {"Idempotency-Key": "slow"}
+    app = create_app(api.runtime)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://seatwise.test") as client:
+        replica = replace(api, client=client, app=app)
+        first = asyncio.create_task(api.post(path, headers=headers))
+        await asked.wait()
+        for other in (api, replica):
+            assert_problem(await other.post(path, headers=headers), 409)
+        go_on.set()
+        answered = await first
+        again = await replica.post(path, headers=headers)
+    await app.state.turns.close()
+    assert (again.content, again.headers["idempotent-replayed"]) == (answered.content, "true")
+    assert calls == ["check"]
+
+
+async def test_a_key_belongs_to_its_path(api: Api, vendor: Vendor) -> None:
+    vendor(old=GOOD)
+    one, other = [await credential_with(api, "old", proved=False) for _ in range(2)]
+    answers = [await api.post(f"{PATH}/{each}/check", headers={"Idempotency-Key": "two"}) for each in (one, other)]
+    assert ["idempotent-replayed" in answer.headers for answer in answers] == [False, False]
