@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import math
+import re
 import secrets
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from app.vault import Vault
 
 PATH = "/links/report-runs"
 KEY_BYTES = 32
+_LINK = re.compile(PATH.encode() + rb"/[0-9a-f-]{36}\?[^\s\"]*signature=([\w-]+)")
 # Before any process has served: what `serve` listens on unless it is told otherwise.
 _UNHEARD = "http://127.0.0.1:8000"
 _ANY_ADDRESS = {"", "0.0.0.0", "::"}  # noqa: S104  compared with, not listened on
@@ -75,6 +77,11 @@ class RunLinks:
             return True
         older = await self._keys.all()
         return any(_is_same(_signature(key, run_id, form, expires), signature) for key in older)
+
+
+def signatures_in(content: bytes) -> list[str]:
+    """Signatures of the links in a message: whoever has one has the rows."""
+    return [found.decode() for found in _LINK.findall(content)]
 
 
 def _signature(key: bytes, run_id: UUID, form: str, expires: str) -> str:

@@ -42,12 +42,17 @@ class Metrics:
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answer. `route` is the path's template, so that ids make no new series."""
-        method = method if method in _METHODS else "other"
+        method = known_method(method)
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(method, route).observe(seconds)
 
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+
+def known_method(method: str) -> str:
+    """A method as metrics and the log may have it: callers may send any word for one."""
+    return method if method in _METHODS else "other"
 
 
 class Alive(BaseModel):

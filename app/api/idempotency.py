@@ -31,7 +31,10 @@ class _Answer(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One POST with a key: whose it is and what was sent."""
+    """One POST with a key: whose it is and what was sent.
+
+    key   SHA-256 of the key, in hex: callers may send there what nobody else should read.
+    """
 
     caller: str
     path: str
@@ -57,7 +60,8 @@ async def attempt_of(request: Request, principal: Principal) -> Attempt | None:
     if not re.fullmatch(KEY_PATTERN, key):
         raise InvalidInput.parameter(HEADER, "This is 1 to 255 printable ASCII characters.")
     sent = sha256(request.url.query.encode() + b"\0" + await request.body()).digest()
-    return Attempt(f"{principal.type}:{principal.id}", request.url.path, key, sent)
+    kept = sha256(key.encode()).hexdigest()
+    return Attempt(f"{principal.type}:{principal.id}", request.url.path, kept, sent)
 
 
 async def replay(session: AsyncSession, vault: Vault, attempt: Attempt) -> Response | None:

@@ -8,17 +8,21 @@ import time
 from dataclasses import dataclass, field
 
 import structlog
+from fastapi.routing import iter_route_contexts
+from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.health import Metrics
+from app.api.health import Metrics, known_method
 from app.api.problems import RETRY_AFTER_S, internal_problem, problem
 from app.core.ids import new_id
+from app.core.logging import has_secret
 
 log = structlog.get_logger("seatwise.access")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _ALWAYS_OPEN = {"/healthz", "/metrics"}
 _QUIET = {"/healthz", "/readyz", "/metrics"}
 _PRIVATE = ("/v1/", "/oauth/", "/links/")
@@ -84,8 +88,8 @@ class Edge:
         if scope["path"] not in _QUIET:
             log.info(
                 "request",
-                method=scope["method"],
-                path=scope["path"],
+                method=known_method(scope["method"]),
+                path=_told_path(scope),
                 status=seen.status,
                 duration_ms=round(seconds * 1000, 1),
             )
@@ -112,9 +116,9 @@ class Faults:
         try:
             await self._serve(scope, receive, noted)
         except ClientDisconnect:
-            log.info("request_broken_off", method=scope["method"], path=scope["path"])
+            log.info("request_broken_off", method=known_method(scope["method"]), path=_told_path(scope))
         except Exception:
-            log.exception("request_failed", method=scope["method"], path=scope["path"])
+            log.exception("request_failed", method=known_method(scope["method"]), path=_told_path(scope))
             if started:
                 raise
             await internal_problem(scope)(scope, receive, send)
@@ -134,7 +138,22 @@ class Faults:
 
 def _request_id(scope: Scope) -> str:
     sent = Headers(scope=scope).get("x-request-id", "")
-    return sent if _REQUEST_ID.fullmatch(sent) else str(new_id())
+    return sent if _REQUEST_ID.fullmatch(sent) and not has_secret(sent) else str(new_id())
+
+
+def _told_path(scope: Scope) -> str:
+    """A path as the log may have it. What is no word of any route and no id may be a secret in the wrong place."""
+    words = _words(scope["app"])
+    return "/".join(part if part in words or _ID.fullmatch(part) else "***" for part in scope["path"].split("/"))
+
+
+def _words(app: Starlette) -> frozenset[str]:
+    """The fixed parts of all paths."""
+    if not hasattr(app.state, "path_words"):
+        paths = [context.path for context in iter_route_contexts(app.routes) if context.path]
+        app.state.path_words = frozenset(part for path in paths for part in path.split("/") if "{" not in part)
+    words: frozenset[str] = app.state.path_words
+    return words
 
 
 class BodyLimit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -21,6 +22,7 @@ from starlette.routing import compile_path
 from app.api.bodies import MOST_TOLD, pointer_to
 from app.core import errors
 from app.core.faults import is_database_fault, sqlstate
+from app.http.masking import without_secrets
 
 log = structlog.get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -98,9 +100,16 @@ def problem(
         **(extensions or {}),
     }
     if fields:
-        body["errors"] = [field.as_json() for field in fields]
+        body["errors"] = [_without_secrets(field).as_json() for field in fields]
     body["request_id"] = request_id(scope)
     return Response(to_json(body), status, dict(headers or {}), media_type=MEDIA_TYPE)
+
+
+def _without_secrets(field: errors.FieldError) -> errors.FieldError:
+    """A bad field whose name, where the caller made it up, may be a secret in the wrong place."""
+    pointer = None if field.pointer is None else without_secrets(field.pointer)
+    parameter = None if field.parameter is None else without_secrets(field.parameter)
+    return replace(field, pointer=pointer, parameter=parameter)
 
 
 def internal_problem(scope: Mapping[str, Any]) -> Response:

@@ -129,6 +129,11 @@ class Check(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
+def shown_client(client_id: str | None) -> str | None:
+    """A client as a check's `subject`: by the last four characters of its id, for the id goes in with the secrets."""
+    return None if client_id is None else f"…{client_id[-4:]}"
+
+
 class Connector(Protocol):
     """One vendor, one tenant, one credential. All methods raise app.core.errors.VendorError.
 

@@ -193,12 +193,13 @@ async def open_database(url: str, *, size: int = 10) -> Database:
             record_class=asyncpg.Record,
             command_timeout=REQUEST_S,
         )
+    except ValueError:
+        # The driver's own words repeat a part of the URL: of the password, where that has characters of URLs in it.
+        raise Unavailable(_BAD_URL) from None
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
         raise Unavailable(
             f"The database cannot be reached: {type(error).__name__}. Check SEATWISE_DATABASE_URL."
         ) from error
-    except ValueError:  # the driver's words repeat parts of the URL
-        raise Unavailable(_BAD_URL) from None
     engine = create_async_engine(
         "postgresql+asyncpg://",
         async_creator=lambda: asyncpg.connect(dsn, command_timeout=REQUEST_S, connection_class=_Kept),

@@ -26,7 +26,7 @@ _SECRET_LOOK = re.compile(
     r"(?P<bearer>\b(?:bearer|basic|ssws)\s+)[^\s,;\"']+"
     r"|\bsw_[A-Za-z0-9_-]{16,}"
     r"|\bwhsec_[A-Za-z0-9+/=_-]{16,}"
-    r"|\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"
+    r"|\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?"
     r"|(?P<url>://[^\s:/@]*:)[^\s@]+(?=@)"
     r"|(?P<row>\bDETAIL: ).*?(?=\n(?:HINT|QUERY|CONTEXT|WHERE):|\n\[|\n\n|\Z)",
     re.IGNORECASE | re.DOTALL,
@@ -103,6 +103,11 @@ def _clean(name: str, value: Any) -> Any:
     if isinstance(value, (bool, int, float)) or value is None:
         return value
     return _SECRET_LOOK.sub(_replaced, value if isinstance(value, str) else str(value))
+
+
+def has_secret(text: str) -> bool:
+    """Whether something in a text is a secret by its looks."""
+    return _SECRET_LOOK.search(text) is not None
 
 
 def _replaced(found: re.Match[str]) -> str:

@@ -150,8 +150,7 @@ def job(name: str, job_id: object, payload: Mapping[str, Any]) -> AbstractContex
         "messaging.destination.name": name,
         "messaging.message.id": str(job_id),
     }
-    carrier = {TRACEPARENT: payload[TRACEPARENT]} if TRACEPARENT in payload else {}
-    return _span(tracer, f"process {name}", SpanKind.CONSUMER, attributes, _context(carrier))
+    return _span(tracer, f"process {name}", SpanKind.CONSUMER, attributes, _context(payload))
 
 
 def carried(payload: dict[str, Any]) -> dict[str, Any]:
@@ -207,11 +206,15 @@ def _client_span(tracer: Tracer, name: str, attributes: Mapping[str, str | int])
 
 
 def _context(carrier: Mapping[str, str]) -> Context:
-    """The trace that a carrier names, of an empty context where it names none that can be read."""
+    """The trace that a carrier names, of an empty context where it names none that can be read.
+
+    A `tracestate` stays where it came from: it has whatever somebody put into it.
+    """
     from opentelemetry.context import Context
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-    return TraceContextTextMapPropagator().extract(carrier, context=Context())
+    named = {TRACEPARENT: carrier[TRACEPARENT]} if TRACEPARENT in carrier else {}
+    return TraceContextTextMapPropagator().extract(named, context=Context())
 
 
 @contextmanager

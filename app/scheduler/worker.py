@@ -89,11 +89,19 @@ async def _manage(runtime: Runtime, jobs: Mapping[str, Handler], slots: int, sto
         await connection.close()
 
 
+class JobBroken(Exception):
+    """What PgQueuer is told of a job that broke, for it keeps the words, the traceback and every cause in its table."""
+
+
 def _work_with(handle: Handler, runtime: Runtime, stopping: asyncio.Event) -> Callable[[Job], Awaitable[None]]:
     async def work(job: Job) -> None:
         payload = msgspec.json.decode(job.payload or b"{}")
-        with tracing.job(job.entrypoint, job.id, payload):
-            again = await handle(runtime, payload, stopping)
+        try:
+            with tracing.job(job.entrypoint, job.id, payload):
+                again = await handle(runtime, payload, stopping)
+        except Exception as error:
+            log.exception("job.broken", job=job.entrypoint, job_id=str(job.id))
+            raise JobBroken(f"{type(error).__qualname__}; the log has the details.") from None
         if again is not None:
             raise RetryRequested(timedelta(seconds=again.in_s), reason="not settled yet")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from app.connectors import registry
@@ -18,6 +19,9 @@ from app.models import Credential
 from app.sync.runtime import Runtime
 from app.sync.secrets import open_secrets
 from app.sync.stores import SharedBudget, SharedTokens
+
+# So many hex digits tell clients apart.
+_SHORT = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,8 @@ async def connect(
     except InvalidInput as error:
         raise InvalidOptions(error.errors[0].detail) from error
     client_id = secrets.get("client_id")
-    tenant = registry.vendor_tenant(credential.connector, merged, client_id=client_id)
+    known_by = None if client_id is None else _digest(client_id)[:_SHORT]
+    tenant = registry.vendor_tenant(credential.connector, merged, client_id=known_by)
     auth = registry.token_flow(credential.connector, credential.scheme, secrets, merged)
     audience = registry.token_audience(credential.connector, credential.scheme, secrets, merged)
     async with build_client(allow=settings.outbound_allow, timeout_s=settings.vendor_timeout_s) as http:
@@ -75,4 +80,9 @@ def _token_store(runtime: Runtime, credential: Credential, audience: str) -> Tok
     """Tokens are shared through the database, but for local credentials, of which it keeps no secret at all."""
     if credential.storage == "local":
         return MemoryTokenStore()
-    return SharedTokens(runtime.database, runtime.vault, credential.id, audience)
+    return SharedTokens(runtime.database, runtime.vault, credential.id, _digest(audience))
+
+
+def _digest(name: str) -> str:
+    """SHA-256 in hex, for what has a client id in it: that stands with the secrets, so the database has it sealed."""
+    return sha256(name.encode()).hexdigest()

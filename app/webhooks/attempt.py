@@ -12,6 +12,7 @@ from uuid import UUID
 import httpx
 import structlog
 
+from app.access.links import signatures_in
 from app.core import clock, tracing
 from app.core.errors import OutboundRefused, SeatwiseError
 from app.http.bodies import AnswerCutOff, AnswerTooLarge
@@ -74,7 +75,7 @@ async def attempt(
     client   the caller's; else one is made for this attempt.
     Raises the database's own errors only.
     """
-    trial = _Trial(clock.now(), time.monotonic())
+    trial = _Trial(clock.now(), time.monotonic(), secrets=signatures_in(body))
     async with AsyncExitStack() as stack:
         own = client if client is not None else await stack.enter_async_context(client_for(runtime))
         exchange = await _exchange(runtime, own, target, str(message_id), body, trial, test=test)

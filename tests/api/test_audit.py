@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
+import httpx
 import pytest
 
 from app.access.audit_store import drop_months, make_months
@@ -39,6 +41,18 @@ async def test_secrets_are_masked_and_a_creation_has_nothing_before(api: Api) ->
     assert "very-secret" not in json.dumps(event)
     assert event["actor"]["name"] == "an admin"
     assert event["request_id"]
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [("192.0.2.7", "192.0.2.7"), ("2001:DB8::1", "2001:db8::1"), ("eyJhbGciOiJIUzI1NiJ9.e30.c2ln", None)],
+)
+async def test_of_a_proxy_only_an_address_is_believed(api: Api, told: str, kept: str | None) -> None:
+    forwarded = httpx.ASGITransport(api.app, client=(told, 1))
+    async with httpx.AsyncClient(transport=forwarded, base_url="http://seatwise.test") as client:
+        made = await make_credential(replace(api, client=client))
+    event = (await api.get(f"/v1/audit-events?resource_id={made}&action=credential.created")).json()["items"][0]
+    assert event["address"] == kept
 
 
 async def test_all_of_it_as_lines_oldest_first(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,6 +40,41 @@ async def test_a_missing_method_names_those_that_exist(api: Api) -> None:
     assert response.headers["allow"] == "DELETE, GET"
 
 
+async def test_the_log_has_of_a_path_what_is_ours(api: Api) -> None:
+    known = "01990000-0000-7000-8000-000000000000"
+    with structlog.testing.capture_logs() as logs:
+        for method, path in (
+            ("GET", f"/v1/instances/{known}/syncs"),
+            ("GET", "/v1/connectors/00s3cr3t"),
+            ("GET", "/v1/00s3cr3t?token=00s3cr3t"),
+            ("00S3CR3T", "/00s3cr3t/v1/people"),
+        ):
+            await api.request(method, path)
+    told = [(line["method"], line["path"]) for line in logs if line["event"] == "request"]
+    assert told == [
+        ("GET", f"/v1/instances/{known}/syncs"),
+        ("GET", "/v1/connectors/***"),
+        ("GET", "/v1/***"),
+        ("other", "/***/v1/people"),
+    ]
+
+
+async def test_a_name_that_is_a_secret_is_not_repeated(api: Api) -> None:
+    secret = "00k4T9wZ1nKcQ7mB2xR8vL5pY3"
+    for response in (
+        await api.post("/v1/fields", json={secret: 1}),
+        await api.post("/v1/credentials", json={"name": "x", "connector": "okta", "scheme": "api_token", secret: {}}),
+        await api.get("/v1/accounts", params={secret: "1"}),
+    ):
+        assert secret not in str(assert_problem(response, 422)["errors"])
+
+
+@pytest.mark.parametrize("secret", ["sw_a-key-that-only-this-test-knows", "eyJhbGciOiJFUzI1NiJ9.e30.c2lnbmF0dXJl"])
+async def test_a_request_id_that_is_a_secret_is_not_kept(api: Api, secret: str) -> None:
+    response = await api.get("/healthz", headers={"X-Request-Id": secret})
+    assert secret not in str(response.headers)
+
+
 @pytest.mark.parametrize("sent", ["abc-1_2.3", "x" * 128])
 async def test_a_sent_request_id_is_kept(api: Api, sent: str) -> None:
     response = await api.get("/healthz", headers={"X-Request-Id": sent})

@@ -187,7 +187,7 @@ async def test_nothing_but_users_is_offered() -> None:
 async def test_check_tells_the_accounts_and_warns_of_none() -> None:
     vendor = FakeIronclad()
     check = await vendor.connect().check()
-    assert (check.ok, check.tenant, check.subject) == (True, "7, 12", "clickwrap-client")
+    assert (check.ok, check.tenant, check.subject) == (True, "7, 12", "…ient")
     vendor.sites = []
     check = await vendor.connect().check()
     assert (check.ok, check.tenant) == (True, None)

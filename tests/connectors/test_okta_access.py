@@ -59,7 +59,7 @@ async def test_a_service_applications_missing_scopes_are_named() -> None:
     check = await vendor.connect().check()
     assert check.missing == ("okta.logs.read",)
     assert check.granted == ("okta.users.read", "okta.apps.read")
-    assert check.subject == "0oaService"
+    assert check.subject == "…vice"
 
 
 async def test_a_service_application_without_a_role_sees_nobody() -> None:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import pytest
 import pytest_asyncio
 
-from app.access.links import RunLinks, public_base, remember_listener
+from app.access.links import RunLinks, public_base, remember_listener, signatures_in
 from app.access.signing_keys import SigningKeys
 from app.core.clock import now
 from app.core.ids import new_id
@@ -97,3 +98,10 @@ async def test_links_begin_with_the_public_url_or_where_serve_listens(runtime: R
     assert await public_base(database, settings) == "http://127.0.0.1:8123"
     public = settings.model_copy(update={"public_url": "https://seatwise.example.com/base/"})
     assert await public_base(database, public) == "https://seatwise.example.com/base"
+
+
+async def test_the_signatures_of_a_message_are_known(links: RunLinks) -> None:
+    urls = [await links.url("https://seatwise.example.com", new_id(), "csv", now() + timedelta(hours=1)) for _ in "ab"]
+    told = json.dumps({"data": {"url": urls[0], "name": "signature=nothing"}, "input": [urls[1]]}).encode()
+    assert signatures_in(told) == [parse_qs(urlsplit(url).query)["signature"][0] for url in urls]
+    assert signatures_in(b'{"url": "https://seatwise.example.com/links"}') == []

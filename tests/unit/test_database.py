@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from app.core.database import Database, open_database
 
@@ -14,6 +16,16 @@ async def _describe_and_go(database: Database, goes: type[BaseException]) -> Non
         # Described and never executed, as when a request is cancelled between the two.
         await connection.prepare("SELECT count(*) FROM pg_class")
         raise goes
+
+
+async def test_a_refused_statement_does_not_tell_its_values(database: Database) -> None:
+    with pytest.raises(DBAPIError) as refused:
+        async with database.session() as session:
+            await session.execute(
+                text("SELECT 1 / CAST(:number AS int), CAST(:word AS text)"), {"number": 0, "word": "w"}
+            )
+    assert "division by zero" in str(refused.value)
+    assert "SQL parameters hidden" in str(refused.value)
 
 
 @pytest.mark.parametrize("goes", [RuntimeError, asyncio.CancelledError])

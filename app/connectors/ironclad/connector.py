@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from app.connectors.contract import Check, Page, User
+from app.connectors.contract import Check, Page, User, shown_client
 from app.connectors.ironclad.manifest import MANIFEST, MEMBERS, SITES, api_base
 from app.connectors.ironclad.records import Sheet, read_roles, read_sheet, read_site, read_user
 from app.connectors.reading import read_page
@@ -20,7 +20,7 @@ BUCKET = "rest"
 
 
 class IroncladClickwrap(Unlisted):
-    """`client_id` is the API application's, shown as whose credential it is.
+    """`client_id` is the API application's, its end shown as whose credential it is.
 
     Clickwrap stands for itself only: every user has a seat in the one application, of whose use it tells nothing.
     """
@@ -63,7 +63,7 @@ class IroncladClickwrap(Unlisted):
         )
 
     def _checked(self, *, ok: bool = False, tenant: str | None = None, **said: Any) -> Check:
-        return Check(ok=ok, tenant=tenant, subject=self._client_id, **said)
+        return Check(ok=ok, tenant=tenant, subject=shown_client(self._client_id), **said)
 
     async def users(self, cursor: str | None = None) -> AsyncIterator[Page[User]]:
         """The members of each account; a cursor is the account's id and the page to go on with."""

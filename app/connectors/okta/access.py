@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from app.connectors.contract import Check
+from app.connectors.contract import Check, shown_client
 from app.connectors.okta.manifest import APPS_SCOPE, LOGS_SCOPE, READ_ONLY, SCOPES, USERS_SCOPE
 from app.connectors.reading import decode, text, within
 from app.connectors.walking import Walk, is_gone
@@ -92,7 +92,7 @@ async def _tried(walk: Walk, tenant: Tenant) -> Check:
 
 async def _owner(walk: Walk, tenant: Tenant) -> Owner:
     if tenant.client_id is not None:
-        return Owner(None, tenant.client_id)
+        return Owner(None, shown_client(tenant.client_id))
     try:
         answer = await walk.client.get(f"{walk.base}/api/v1/users/me", bucket="users")
     except UnexpectedAnswer as fault:
@@ -185,4 +185,6 @@ def _refused(fault: VendorError, tenant: Tenant) -> Check:
     if fault.vendor_code in SCOPE_REFUSALS:
         missing, code = SCOPES, "insufficient_permissions"
         detail = f"Okta gives no token for {', '.join(SCOPES)}. Grant all three to the service application."
-    return Check(ok=False, tenant=tenant.name, subject=tenant.client_id, missing=missing, code=code, detail=detail)
+    return Check(
+        ok=False, tenant=tenant.name, subject=shown_client(tenant.client_id), missing=missing, code=code, detail=detail
+    )

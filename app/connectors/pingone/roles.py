@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from app.connectors.contract import Check
+from app.connectors.contract import Check, shown_client
 from app.connectors.manifest import Permission
 from app.connectors.pingone.manifest import DEVELOPER, ENVIRONMENT, IDENTITY, MANIFEST
 from app.connectors.pingone.records import read_sheet
@@ -63,7 +63,7 @@ async def check_roles(walk: Walk, tenant: Tenant) -> Check:
     return Check(
         ok=not missing,
         tenant=tenant.environment_id,
-        subject=tenant.client_id,
+        subject=shown_client(tenant.client_id),
         granted=tuple(sorted(named | proved)),
         missing=missing,
         warnings=tuple(_warnings(grants or (), reaching)) if grants is not None else (_UNPROVED,),
@@ -73,7 +73,9 @@ async def check_roles(walk: Walk, tenant: Tenant) -> Check:
 
 
 def _failed(tenant: Tenant, code: str, detail: str) -> Check:
-    return Check(ok=False, tenant=tenant.environment_id, subject=tenant.client_id, code=code, detail=detail)
+    return Check(
+        ok=False, tenant=tenant.environment_id, subject=shown_client(tenant.client_id), code=code, detail=detail
+    )
 
 
 def _detail(missing: Collection[str]) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from app.connectors.contract import Check, Page, Rejected
+from app.connectors.contract import Check, Page, Rejected, shown_client
 from app.connectors.manifest import Permission
 from app.connectors.reading import decode, read_page, text
 from app.connectors.sailpoint.manifest import ACCOUNTS, BUCKET, MANIFEST, SOURCES, api_base
@@ -55,7 +55,7 @@ class SailPoint(Unlisted):
         return Check(
             ok=not missing,
             tenant=text(claims.get("org")) or text(claims.get("tenant_id")) or host,
-            subject=text(claims.get("user_name")) or text(claims.get("client_id")) or self._client_id,
+            subject=text(claims.get("user_name")) or shown_client(text(claims.get("client_id")) or self._client_id),
             granted=tuple(sorted(_rights(claims, tried))),
             missing=missing,
             code="insufficient_permissions" if missing else None,
