@@ -164,12 +164,14 @@ def carried(payload: dict[str, Any]) -> dict[str, Any]:
     return {**payload, TRACEPARENT: carrier[TRACEPARENT]} if TRACEPARENT in carrier else payload
 
 
-def vendor_call(sent: httpx.Request) -> AbstractContextManager[Span | None]:
-    """The time of one request to a vendor. Its URL is told without user, query and fragment."""
+def vendor_call(sent: httpx.Request, path: str) -> AbstractContextManager[Span | None]:
+    """The time of one request to a vendor. Its URL is told without user, query and fragment.
+
+    path   of the URL, free of secrets: ids in it are the vendor's, which may repeat what it was told.
+    """
     tracer = _switch.tracer
     if tracer is None:
         return _OFF
-    path = sent.url.raw_path.partition(b"?")[0].decode("ascii", "replace")
     attributes = _called(sent.method, sent.url)
     attributes["url.full"] = f"{sent.url.scheme}://{sent.url.netloc.decode('ascii')}{path}"
     return _client_span(tracer, sent.method, attributes)

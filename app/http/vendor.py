@@ -245,7 +245,7 @@ class VendorClient:
     async def _send(self, request: httpx.Request, judge: Judge) -> Answer | Problem:
         began = time.monotonic()
         try:
-            with tracing.vendor_call(request) as span:
+            with tracing.vendor_call(request, judge.request.partition(" ")[2]) as span:
                 response = await self._client.send(request)
                 tracing.answered(span, response.status_code)
         except OutboundRefused as refused:

@@ -161,7 +161,7 @@ async def test_a_fault_is_told_by_its_kind_alone(
     assert answer.status_code == 500
     assert (dict(span.attributes or {})["error.type"], span.status.status_code) == ("500", StatusCode.ERROR)
     sent = httpx.Request("GET", "https://user:canary@vendor.example.com:8443/path?token=canary")
-    with pytest.raises(ConnectionError), tracing.vendor_call(sent):
+    with pytest.raises(ConnectionError), tracing.vendor_call(sent, sent.url.path):
         raise ConnectionError("canary")
     lost = told.get_finished_spans()[-1]
     facts = dict(lost.attributes or {})
@@ -201,7 +201,7 @@ async def test_off_nothing_is_in_the_way(runtime: Runtime, monkeypatch: pytest.M
     async with tracing.traced(runtime.process_id):
         assert not tracing.is_on()
         assert "Traced" not in [layer.cls.__name__ for layer in create_app(runtime).user_middleware]  # type: ignore[attr-defined]  # a class, typed as a factory
-        with tracing.vendor_call(httpx.Request("GET", "https://vendor.example.com")) as span:
+        with tracing.vendor_call(httpx.Request("GET", "https://vendor.example.com"), "/") as span:
             assert span is None
         assert await _payload(runtime) == {"a": 1}
 
