@@ -49,11 +49,17 @@ def serve(
 
 
 @app.command()
-def worker() -> None:
+def worker(
+    host: Annotated[str, typer.Option(help="Address to listen on, with --port.")] = "127.0.0.1",
+    port: Annotated[
+        int | None,
+        typer.Option(help="Port for /healthz, /readyz and /metrics; none if absent.", min=0, max=65535),
+    ] = None,
+) -> None:
     """Run scheduler and workers only, beside `serve --no-workers` on the same database."""
     from app.serving import work
 
-    _run(work(_settings()))
+    _run(work(_settings(), host=host, port=port))
 
 
 @app.command()

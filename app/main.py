@@ -128,8 +128,7 @@ def create_app(runtime: Runtime, *, background: Sequence[Background] = ()) -> Fa
             sys.stdout.flush()
         async with AsyncExitStack() as stack:
             stack.push_async_callback(turns.close)
-            for begin in background:
-                await stack.enter_async_context(begin())
+            await stack.enter_async_context(_beside(background))
             yield
 
     metrics, gate, turns = Metrics(), Gate(), Turns(runtime.database)
@@ -164,6 +163,37 @@ def create_app(runtime: Runtime, *, background: Sequence[Background] = ()) -> Fa
     for noun in _NOUNS:
         app.include_router(noun.router)
     return app
+
+
+def create_probes(runtime: Runtime, *, background: Sequence[Background] = ()) -> FastAPI:
+    """What a process without the API answers: whether it lives and is ready, and its figures. Else as `create_app`."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with _beside(background):
+            yield
+
+    metrics, gate = Metrics(), Gate()
+    app = FastAPI(
+        title="Seatwise, worker",
+        lifespan=lifespan,
+        openapi_url=None,
+        middleware=[Middleware(Edge, metrics=metrics), Middleware(Faults, gate=gate), Middleware(BodyLimit)],
+    )
+    app.state.runtime = runtime
+    app.state.metrics = metrics
+    app.state.gate = gate
+    problems.install(app)
+    app.include_router(health.router)
+    return app
+
+
+@asynccontextmanager
+async def _beside(background: Sequence[Background]) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        for begin in background:
+            await stack.enter_async_context(begin())
+        yield
 
 
 def _traced() -> list[Middleware]:

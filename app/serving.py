@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 import structlog
 import uvicorn
@@ -17,7 +17,7 @@ from app.api.wire import BoundedHttp
 from app.core import tracing
 from app.core.logging import configure as configure_logging
 from app.core.settings import Settings
-from app.main import Background, create_app
+from app.main import Background, create_app, create_probes
 from app.opening import opened
 from app.scheduler.timetable import ticking
 from app.scheduler.worker import working
@@ -41,13 +41,6 @@ class _Server(uvicorn.Server):
     def __init__(self, application: FastAPI, config: uvicorn.Config) -> None:
         super().__init__(config)
         self._gate = application.state.gate
-        self._database = application.state.runtime.database
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            host, port = self.servers[0].sockets[0].getsockname()[:2]
-            await remember_listener(self._database, host, port)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -65,12 +58,53 @@ class _Server(uvicorn.Server):
         self.handle_exit(number, None)
 
 
+class _ApiServer(_Server):
+    """Leaves its address for links, once it listens."""
+
+    def __init__(self, application: FastAPI, config: uvicorn.Config) -> None:
+        super().__init__(application, config)
+        self._database = application.state.runtime.database
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            await remember_listener(self._database, host, port)
+
+
 async def serve(settings: Settings, *, host: str, port: int, workers: bool) -> None:
     """Serve until SIGTERM or SIGINT."""
     configure_logging(settings)
-    async with opened(settings) as runtime, tracing.traced(runtime.process_id):
+    async with _ending_at_a_signal(), opened(settings) as runtime, tracing.traced(runtime.process_id):
         application = create_app(runtime, background=_background(runtime, workers=workers))
-        await _Server(application, config_of(application, host=host, port=port)).serve()
+        await _ApiServer(application, config_of(application, host=host, port=port)).serve()
+
+
+@asynccontextmanager
+async def _ending_at_a_signal() -> AsyncIterator[None]:
+    """SIGTERM and SIGINT end the block, in good order, while nothing within has taken them over: a start may wait long
+    for the database or for another process's migration. As process 1, which one is in a container, the kernel would
+    keep a signal from us that nobody handles.
+    """
+    loop, block = asyncio.get_running_loop(), asyncio.current_task()
+    told = asyncio.Event()
+
+    def stop() -> None:
+        if not told.is_set() and block is not None:
+            told.set()
+            block.cancel()
+
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, stop)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not told.is_set():
+            raise
+        log.info("stopped_while_starting")
+    finally:
+        for number in STOP_SIGNALS:
+            loop.remove_signal_handler(number)
 
 
 def config_of(application: FastAPI, *, host: str, port: int) -> uvicorn.Config:
@@ -91,20 +125,28 @@ def config_of(application: FastAPI, *, host: str, port: int) -> uvicorn.Config:
     )
 
 
-async def work(settings: Settings) -> None:
-    """Tick and work, without the API, until SIGTERM or SIGINT."""
+async def work(settings: Settings, *, host: str = "127.0.0.1", port: int | None = None) -> None:
+    """Tick and work, without the API, until SIGTERM or SIGINT. Given a port, answers probes and Prometheus there."""
     configure_logging(settings)
+    async with _ending_at_a_signal(), opened(settings) as runtime, tracing.traced(runtime.process_id):
+        background = _background(runtime, workers=True)
+        if port is None:
+            await _work_unheard(background)
+        else:
+            probes = create_probes(runtime, background=background)
+            await _Server(probes, config_of(probes, host=host, port=port)).serve()
+    log.info("worker.stopped")
+
+
+async def _work_unheard(background: list[Background]) -> None:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
-        loop.add_signal_handler(number, stop.set)
-    async with opened(settings) as runtime, AsyncExitStack() as stack:
-        await stack.enter_async_context(tracing.traced(runtime.process_id))
-        for begin in _background(runtime, workers=True):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        for begin in background:
             await stack.enter_async_context(begin())
         log.info("worker.started")
         await stop.wait()
-    log.info("worker.stopped")
 
 
 def _background(runtime: Runtime, *, workers: bool) -> list[Background]:
