@@ -160,7 +160,9 @@ class Gauges:
     registry: CollectorRegistry
     _gauges: dict[str, Gauge] = field(default_factory=dict)
     _pool: Gauge = field(init=False)
+    _age: Gauge = field(init=False)
     _looked_at: float | None = None
+    _answered_at: float = field(default_factory=time.monotonic)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
@@ -169,20 +171,30 @@ class Gauges:
         self._pool = Gauge(
             "seatwise_database_connections", "This process's connections.", ("pool", "state"), registry=self.registry
         )
+        self._age = Gauge(
+            "seatwise_figures_age_seconds",
+            "Seconds since the database last answered this process what the figures from it are.",
+            registry=self.registry,
+        )
 
     async def refresh(self, database: Database) -> None:
-        """Look the figures up, unless they are fresh. Without a database those of before stay."""
+        """Look the figures up, unless they are fresh. Without a database those of before stay, and tell their age."""
         self._count_connections(database)
         async with self._turn:
-            if self._looked_at is not None and time.monotonic() - self._looked_at < FRESH_S:
-                return
-            try:
-                async with database.pool.acquire(timeout=2) as connection:
-                    for each in FIGURES:
-                        self._show(each, await connection.fetch(each.sql, timeout=5))
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                log.warning("figures_not_looked_up", error=type(error).__name__)
-            self._looked_at = time.monotonic()
+            if self._looked_at is None or time.monotonic() - self._looked_at >= FRESH_S:
+                await self._look_up(database)
+                self._looked_at = time.monotonic()
+        self._age.set(time.monotonic() - self._answered_at)
+
+    async def _look_up(self, database: Database) -> None:
+        try:
+            async with database.pool.acquire(timeout=2) as connection:
+                for each in FIGURES:
+                    self._show(each, await connection.fetch(each.sql, timeout=5))
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.warning("figures_not_looked_up", error=type(error).__name__)
+        else:
+            self._answered_at = time.monotonic()
 
     def _show(self, figure: Figure, rows: Sequence[Record]) -> None:
         gauge = self._gauges[figure.name]

@@ -67,3 +67,18 @@ async def test_many_scrapes_ask_the_database_once(api: Api, monkeypatch: pytest.
     assert (await figures(api)).get(("seatwise_instances", draft), 0) == before
     monkeypatch.setattr(gauges, "FRESH_S", -1)
     assert (await figures(api))["seatwise_instances", draft] == before + 1
+
+
+async def test_figures_of_a_database_that_is_away_tell_how_old_they_are(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gauges, "FRESH_S", -1)
+    assert (await figures(api))["seatwise_figures_age_seconds", ()] < 5
+    known = api.app.state.metrics.gauges
+    monkeypatch.setattr(known, "_answered_at", known._answered_at - 90)
+    await api.runtime.database.pool.execute("ALTER TABLE ticks RENAME TO ticks_elsewhere")
+    stale = await figures(api)
+    await api.runtime.database.pool.execute("ALTER TABLE ticks_elsewhere RENAME TO ticks")
+    assert stale["seatwise_figures_age_seconds", ()] >= 90
+    assert stale["seatwise_last_tick_seconds", ()] >= 0
+    assert (await figures(api))["seatwise_figures_age_seconds", ()] < 5
