@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench sbom audit lock clean fuzz
+.PHONY: help install demo test check format bench sbom audit alerts lock clean fuzz
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -43,10 +43,18 @@ bench: .venv/.dev  ## the benchmarks, each beside a baseline of the same run
 
 sbom: .venv/.dev  ## dist/sbom.json: what the runtime is made of, as CycloneDX
 	@mkdir -p dist
-	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o dist/sbom.json requirements.lock
+	$(BIN)/python -m tests.law.bill dist/sbom.json
 
-audit: .venv/.dev  ## known vulnerabilities of what the runtime is made of (needs a network)
-	$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r requirements-tracing.lock
+# OSV_URL names another service than the index: one that speaks OSV, such as https://api.osv.dev/v1/query or a mirror of it.
+OSV_URL ?=
+audit: .venv/.dev  ## known vulnerabilities of what the runtime is made of (needs a network, or OSV_URL)
+	@$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
+		$(if $(OSV_URL),--vulnerability-service osv --osv-url '$(OSV_URL)') -r requirements-tracing.lock \
+		|| { echo 'audit: either vulnerabilities are named above, or not all packages could be looked up' >&2; exit 1; }
+
+alerts:  ## the rules for Prometheus, tried on figures (needs promtool)
+	promtool check rules docs/deploy/alerts.yml
+	promtool test rules docs/deploy/alerts.test.yml
 
 lock:  ## resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra build pyproject.toml -o requirements.lock
