@@ -104,10 +104,21 @@ async def _clock(database: Database) -> Finding:
 async def _schema(database: Database) -> Finding:
     if await schema.at_head(database):
         return Finding("schema", ok=True, detail="The tables are those of this version.")
-    if not await database.pool.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL"):
+    if await database.pool.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL"):
+        return Finding("schema", ok=False, detail=await _other_version(database))
+    if await database.pool.fetchval("SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)"):
         return Finding("schema", ok=True, detail="The database is empty; the first start makes the tables.")
-    detail = "The tables are those of another version. Run `seatwise migrate` with the newest version in use."
+    detail = (
+        "The user of SEATWISE_DATABASE_URL may not make tables. Let it own the database, or run `seatwise migrate` as "
+        "one that may."
+    )
     return Finding("schema", ok=False, detail=detail)
+
+
+async def _other_version(database: Database) -> str:
+    if await schema.is_servable(database):
+        return "A newer version has upgraded the tables. Start that version; this one does not start on them any more."
+    return "The tables are those of an older version. Run `seatwise migrate`; without it the next start does so."
 
 
 async def _proof(database: Database, vault: Vault) -> Finding:

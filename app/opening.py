@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from app.access.audit_store import make_months
 from app.core import embedded
 from app.core.database import Database, open_database
-from app.core.errors import SeatwiseError
+from app.core.errors import SeatwiseError, Unavailable
 from app.core.schema import migrate
 from app.core.settings import Settings
 from app.models import SigningKey
@@ -50,7 +51,7 @@ async def open_database_of(settings: Settings) -> AsyncIterator[Database]:
     """The external database where one is named, else the embedded one, started or joined."""
     server = None
     if settings.database_url is None:
-        server = await asyncio.to_thread(embedded.start, settings.data_dir)
+        server = await asyncio.to_thread(_embedded, settings.data_dir)
     url = server.url if server is not None else settings.database_url.get_secret_value()  # type: ignore[union-attr]
     try:
         database = await open_database(url, size=settings.database_pool_size)
@@ -61,6 +62,17 @@ async def open_database_of(settings: Settings) -> AsyncIterator[Database]:
     finally:
         if server is not None:
             await asyncio.to_thread(server.stop)
+
+
+def _embedded(data_dir: Path) -> embedded.EmbeddedServer:
+    try:
+        return embedded.start(data_dir)
+    except (OSError, subprocess.SubprocessError) as error:
+        words = getattr(error, "strerror", None) or "its last words stand above"
+        raise Unavailable(
+            f"The embedded database does not start under {data_dir} ({words}). SEATWISE_DATA_DIR names a folder that "
+            "can be written to and has 100 MB of room, SEATWISE_DATABASE_URL a database of your own."
+        ) from error
 
 
 def keyring(settings: Settings) -> Vault:
@@ -81,7 +93,13 @@ def _encryption_keys(settings: Settings) -> str:
             "SEATWISE_ENCRYPTION_KEYS is needed with an external database. Make one key with `openssl rand 32 | "
             "basenc --base64url` and keep it: what it seals cannot be opened without it."
         )
-    return _generated_keys(settings.data_dir)
+    try:
+        return _generated_keys(settings.data_dir)
+    except OSError as error:
+        raise WrongKeysError(
+            f"The key file under {settings.data_dir} cannot be had ({error.strerror}). SEATWISE_DATA_DIR names a "
+            "folder that can be written to; or set SEATWISE_ENCRYPTION_KEYS."
+        ) from error
 
 
 def _generated_keys(data_dir: Path) -> str:

@@ -197,9 +197,7 @@ async def open_database(url: str, *, size: int = 10) -> Database:
         # The driver's own words repeat a part of the URL: of the password, where that has characters of URLs in it.
         raise Unavailable(_BAD_URL) from None
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
-        raise Unavailable(
-            f"The database cannot be reached: {type(error).__name__}. Check SEATWISE_DATABASE_URL."
-        ) from error
+        raise Unavailable(f"The database cannot be reached: {_why(error)}. Check SEATWISE_DATABASE_URL.") from error
     engine = create_async_engine(
         "postgresql+asyncpg://",
         async_creator=lambda: asyncpg.connect(dsn, command_timeout=REQUEST_S, connection_class=_Kept),
@@ -209,3 +207,9 @@ async def open_database(url: str, *, size: int = 10) -> Database:
         hide_parameters=True,
     )
     return Database(dsn, engine, async_sessionmaker(engine, expire_on_commit=False), pool)
+
+
+def _why(error: Exception) -> str:
+    """In the words of the server or of the system; the driver's own may repeat the URL, with its password."""
+    words = str(error) if isinstance(error, asyncpg.PostgresError) else getattr(error, "strerror", None)
+    return f"{type(error).__name__}, {words.rstrip('.')}" if words else type(error).__name__
