@@ -14,7 +14,7 @@ import typer
 import yaml
 
 from app.api.gauges import FIGURES
-from app.api.health import Metrics
+from app.api.health import READY_WITHIN_S, Metrics
 from app.cli import app as commands
 from app.core.settings import Settings
 
@@ -24,6 +24,7 @@ KUBERNETES = list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text()))
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 KNOWN = {f"SEATWISE_{name.upper()}" for name in Settings.model_fields}
 PROBES = {"/healthz", "/readyz"}
+STOPS_WITHIN_S = 30
 
 
 def _rules() -> list[dict[str, Any]]:
@@ -91,6 +92,16 @@ def test_every_alert_says_what_to_do_here_and_in_the_manual() -> None:
         assert rule["for"], rule["alert"]
     names = [rule["alert"] for rule in _rules()]
     assert re.findall(r"^\| `(Seatwise\w+)`", manual, re.MULTILINE) == names
+
+
+def test_every_rule_is_tried_on_figures_where_it_fires_and_where_it_does_not() -> None:
+    trials = yaml.safe_load((DEPLOY / "alerts.test.yml").read_text())
+    assert trials["rule_files"] == ["alerts.yml"]
+    tried = [
+        (trial["name"].partition(":")[0], [bool(each["exp_samples"]) for each in trial["promql_expr_test"]])
+        for trial in trials["tests"]
+    ]
+    assert tried == [(rule["alert"], [False, True]) for rule in _rules()]
 
 
 def test_the_routes_that_alerts_send_to_are_there() -> None:
@@ -182,6 +193,7 @@ def test_the_pods_are_those_of_the_image_and_of_the_service() -> None:
         assert deployment["spec"]["selector"]["matchLabels"] == template["metadata"]["labels"]
         pod, container = template["spec"], _container(deployment)
         assert (pod["securityContext"]["runAsUser"], pod["securityContext"]["runAsNonRoot"]) == (user, True)
+        assert f"\nUSER {user}:{pod['securityContext']['runAsGroup']}\n" in (ROOT / "Dockerfile").read_text()
         assert container["securityContext"]["readOnlyRootFilesystem"] is True
         assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
         assert {each["httpGet"]["path"] for key, each in container.items() if key.endswith("Probe")} <= PROBES
@@ -189,13 +201,41 @@ def test_the_pods_are_those_of_the_image_and_of_the_service() -> None:
 
 
 def test_nothing_stops_while_replicas_are_exchanged() -> None:
-    api = next(each for each in _of_kind("Deployment") if each["metadata"]["name"] == "seatwise")
-    (budget,) = _of_kind("PodDisruptionBudget")
+    deployments = list(_of_kind("Deployment"))
+    api = next(each for each in deployments if each["metadata"]["name"] == "seatwise")
     (service,) = _of_kind("Service")
     assert api["spec"]["replicas"] >= 2
     assert api["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
-    assert budget["spec"]["selector"]["matchLabels"] == service["spec"]["selector"] == api["metadata"]["labels"]
-    assert {"startupProbe", "livenessProbe", "readinessProbe"} <= set(_container(api))
+    assert service["spec"]["selector"] == api["metadata"]["labels"]
+    budgets = [budget["spec"]["selector"]["matchLabels"] for budget in _of_kind("PodDisruptionBudget")]
+    assert budgets == [each["metadata"]["labels"] for each in deployments]
+
+
+@pytest.mark.parametrize("deployment", list(_of_kind("Deployment")), ids=lambda each: str(each["metadata"]["name"]))
+def test_a_pod_is_asked_how_it_is_and_has_the_time_to_end(deployment: dict[str, Any]) -> None:
+    pod, container = deployment["spec"]["template"]["spec"], _container(deployment)
+    assert {"startupProbe", "livenessProbe", "readinessProbe"} <= set(container)
+    assert container["readinessProbe"]["timeoutSeconds"] > READY_WITHIN_S
+    waits = int(container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", [0])[-1])
+    assert pod["terminationGracePeriodSeconds"] >= waits + STOPS_WITHIN_S
+    assert pod["enableServiceLinks"] is False, "SEATWISE_PORT and its like would stand among the settings"
+
+
+def test_containers_of_compose_come_back_end_in_peace_and_are_not_for_everybody() -> None:
+    service = COMPOSE["services"]["seatwise"]
+    assert {each["restart"] for each in COMPOSE["services"].values()} == {"unless-stopped"}
+    assert int(service["stop_grace_period"].removesuffix("s")) >= STOPS_WITHIN_S
+    assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+    assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+
+
+def test_nothing_gets_into_the_image_but_what_it_is_made_of() -> None:
+    lines = (ROOT / ".dockerignore").read_text().split()
+    assert (lines[0], lines[-1]) == ("*", "**/__pycache__")
+    let_in = {line.removeprefix("!") for line in lines[1:-1]}
+    assert let_in == {
+        "app", "migrations", "pyproject.toml", "README.md", "LICENSE", "requirements.lock", "requirements-tracing.lock",
+    }  # fmt: skip
 
 
 def test_pods_reach_no_private_network_unasked() -> None:
