@@ -55,6 +55,7 @@ from app.api import (
     syncs,
     webhooks,
 )
+from app.api.direct import Direct
 from app.api.health import Metrics
 from app.api.middleware import BodyLimit, Edge, Faults, Gate
 from app.api.traces import Traced
@@ -147,6 +148,7 @@ def create_app(runtime: Runtime, *, background: Sequence[Background] = ()) -> Fa
             *_cors(runtime.settings),
             Middleware(Faults, gate=gate),
             Middleware(BodyLimit),
+            Middleware(Direct, runtime=runtime, routers=[noun.router for noun in _NOUNS]),
         ],
     )
     app.state.runtime = runtime
@@ -161,7 +163,8 @@ def create_app(runtime: Runtime, *, background: Sequence[Background] = ()) -> Fa
     openapi.install(app)
     docs.install(app)
     for noun in _NOUNS:
-        app.include_router(noun.router)
+        # As they are: an included router is matched once more for each request that is not its own.
+        app.router.routes.extend(noun.router.routes)
     return app
 
 

@@ -14,6 +14,17 @@ from app.core.errors import NotAuthenticated
 _NOBODY = "Send a valid API key or access token: Authorization: Bearer <key>."
 
 
+def bearer_of(authorization: str | None) -> str:
+    """What an Authorization header bears; empty where it is none of its scheme."""
+    scheme, _, bearer = (authorization or "").partition(" ")
+    return bearer.strip() if scheme.lower() == "bearer" else ""
+
+
+def is_token(bearer: str) -> bool:
+    """Whether it looks like a token, as no API key does."""
+    return bearer.startswith("eyJ")
+
+
 @dataclass(frozen=True, slots=True)
 class Authentication:
     """Knows API keys, the access tokens minted for them, and the tokens of the identity provider."""
@@ -27,9 +38,8 @@ class Authentication:
 
         Raises NotAuthenticated, which never repeats it; of the identity provider's tokens what Issuer.read raises.
         """
-        scheme, _, bearer = (authorization or "").partition(" ")
-        bearer = bearer.strip()
-        if scheme.lower() != "bearer" or not bearer:
+        bearer = bearer_of(authorization)
+        if not bearer:
             raise NotAuthenticated(_NOBODY)
         principal = await self._of_token(bearer) or await principal_of_key(self.database, bearer)
         if principal is None:
@@ -38,7 +48,7 @@ class Authentication:
 
     async def _of_token(self, bearer: str) -> Principal | None:
         """Whom a token stands for. An API key does not look like one, so it costs nothing here."""
-        if not bearer.startswith("eyJ"):
+        if not is_token(bearer):
             return None
         if self.issuer.issued(bearer):
             return await self.issuer.read(bearer)

@@ -23,18 +23,16 @@ from app.models import ApiKey
 
 PREFIX = "sw_"
 
-_VALID = """
-SELECT id, name, email, role,
-       last_used_at IS NULL OR last_used_at < now() - interval '1 minute' AS note_use
-FROM api_keys
-WHERE {column} = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+VALID = "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())"
+USE_IS_NOTED = "last_used_at IS NOT NULL AND last_used_at >= now() - interval '1 minute'"
+"""Conditions on `api_keys`."""
+
+_PRINCIPAL = f"""
+SELECT id, name, email, role, NOT ({USE_IS_NOTED}) AS note_use FROM api_keys WHERE {{column}} = $1 AND {VALID}
 """
-_VALID_BY_HASH = _VALID.format(column="key_hash")
-_VALID_BY_ID = _VALID.format(column="id")
-_NOTE_USE = """
-UPDATE api_keys SET last_used_at = now()
-WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
-"""
+_BY_HASH = _PRINCIPAL.format(column="key_hash")
+_BY_ID = _PRINCIPAL.format(column="id")
+_NOTE_USE = f"UPDATE api_keys SET last_used_at = now() WHERE id = $1 AND NOT ({USE_IS_NOTED})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +86,12 @@ def create_key(
 
 async def principal_of_key(database: Database, key: str) -> Principal | None:
     """Whom a whole key stands for; None where it is unknown, expired or revoked."""
-    return await _principal(database, await database.pool.fetchrow(_VALID_BY_HASH, hash_of(key)))
+    return await _principal(database, await database.pool.fetchrow(_BY_HASH, hash_of(key)))
 
 
 async def principal_of_id(database: Database, key_id: UUID) -> Principal | None:
     """Whom the key with this id stands for, as long as it is valid."""
-    return await _principal(database, await database.pool.fetchrow(_VALID_BY_ID, key_id))
+    return await _principal(database, await database.pool.fetchrow(_BY_ID, key_id))
 
 
 async def _principal(database: Database, row: Record | None) -> Principal | None:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
@@ -15,12 +15,12 @@ from uuid import UUID
 import msgspec
 
 from app.activity.as_of import accounts_then
-from app.activity.days import Span, masks_by_year
+from app.activity.days import Span, masks
 from app.activity.keyset import Fetch, Key, Row, Scalar, Selection, Slice, Values, fetch_page
 from app.activity.matching import begins, equals, has_member
-from app.activity.observation import Observed, observe
+from app.activity.observation import Observed, observe, observed_sql
+from app.activity.written import rfc3339
 from app.core.clock import midnight
-from app.core.database import Pool
 
 Usage = Literal["used", "unused", "unknown"]
 
@@ -62,153 +62,224 @@ class AccountFilter:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
-# JSON columns as text, to be put into the answer as they are.
+# The page is cut first; what belongs to its rows is looked up for these alone, and coverage once for each instance.
+# JSON, ids and times come as text, to be put into the answer as they are, in the order of `_Account`.
 _PAGE = """
-    SELECT a.id, a.instance_id, a.application_id, a.person_id, a.vendor_id, a.username, a.email, a.name, a.role, a.seat,
-        a.status, a.vendor_status, a.last_active_at, a.metadata::text AS metadata, a.fields::text AS fields,
-        a.assigned_at, a.first_seen_at, a.last_seen_at, a.deactivated_at, a.sync_id, a.created_at, a.updated_at,
-        a.bypass_evidence::text AS bypass_evidence,
-        {key} AS sort_key, a.id AS sort_id
-    FROM accounts a
-    WHERE {where}
-    ORDER BY {order}
-    LIMIT {limit}
+    WITH page AS MATERIALIZED (
+        SELECT a.*, {days} AS days, {key} AS sort_key FROM {accounts} a WHERE {where} ORDER BY {order} LIMIT {limit}
+    ), seen AS MATERIALIZED (
+        {observed} AND i.id = ANY (ARRAY(SELECT instance_id FROM page))
+    )
+    SELECT a.id::text, a.instance_id::text, a.application_id::text, p.name AS application, a.person_id::text,
+        a.vendor_id, a.username, a.email, a.name, a.role, a.seat, a.status, a.vendor_status, a.last_active_at::text,
+        {word}::text AS window, CASE WHEN i.covered_days > 0 THEN a.days END AS days_active, i.covered_days,
+        {covered_until}::text AS covered_until,
+        CASE WHEN a.days > 0 THEN 'used' WHEN i.whole THEN 'unused' ELSE 'unknown' END AS usage,
+        a.metadata::text, a.fields::text, a.assigned_at::text, a.first_seen_at::text,
+        coalesce(a.last_seen_at, {users_read_at}, a.created_at)::text AS last_seen_at, a.deactivated_at::text,
+        i.owner AS uploaded_by, CASE WHEN a.bypass_evidence IS NOT NULL THEN 'possible' END AS bypasses_sso,
+        coalesce(a.bypass_evidence::text, '[]') AS bypass_evidence, a.sync_id::text, a.created_at::text,
+        a.updated_at::text, a.sort_key, a.id AS sort_id
+    FROM page a JOIN seen i ON i.id = a.instance_id JOIN applications p ON p.id = a.application_id
+    ORDER BY a.sort_key {way}, a.id {way}
 """
 
-_COUNT = "SELECT count(*) FROM accounts a WHERE {where}"
+_COUNT = "SELECT count(*) FROM {accounts} a WHERE {where}"
 
-_DAYS_USED = """
-    SELECT y.account_id, sum(bit_count(y.days & ($3::bit(366)[])[y.year - $4 + 1]))::int AS days
-    FROM unnest($1::uuid[], $2::uuid[]) AS k (application_id, account_id)
-    JOIN activity_years y USING (application_id, account_id)
-    WHERE y.year BETWEEN $4 AND $5
-    GROUP BY y.account_id
+# A test for null, which the planner takes for true of nearly all rows, as it is; any other form of it would mislead the
+# planner about all the rest.
+_STAYS = """
+    nullif(a.instance_id = ANY (ARRAY(SELECT id FROM instances WHERE leaving OR status = 'deleting')), true) IS NOT NULL
 """
 
-_NAMES = "SELECT id, name FROM applications WHERE id = ANY($1::uuid[])"
 
-_LEAVING = "SELECT id FROM instances WHERE leaving OR status = 'deleting'"
+class _Account(msgspec.Struct, frozen=True):
+    """An account as it is shown; `AccountAnswer` describes the same members. Times are written as JSON has them."""
+
+    id: str
+    instance_id: str
+    application_id: str
+    application: str
+    person_id: str
+    vendor_id: str
+    username: str | None
+    email: str | None
+    name: str
+    role: str | None
+    seat: str
+    status: str
+    vendor_status: str | None
+    last_active_at: str | None
+    window: str
+    days_active: int | None
+    covered_days: int
+    covered_until: str | None
+    usage: Usage
+    metadata: msgspec.Raw
+    fields: msgspec.Raw
+    assigned_at: str | None
+    first_seen_at: str | None
+    last_seen_at: str | None
+    deactivated_at: str | None
+    uploaded_by: str
+    bypasses_sso: Literal["possible"] | None
+    bypass_evidence: msgspec.Raw
+    sync_id: str | None
+    created_at: str | None
+    updated_at: str | None
 
 
-async def list_accounts(pool: Pool, wanted: AccountFilter, page: Slice) -> tuple[list[bytes], list[Scalar] | None]:
-    """One page of accounts, each written as JSON, and the cursor's values where more follow.
-
-    The page is cut first; then a few small statements look up what belongs to its rows. Together they cost half of
-    one statement that joins it all, which is planned anew at each call.
-    """
-    async with pool.acquire() as connection:
-        selection = await _selection(connection.fetch, wanted, _PAGE)
-        if selection is None:
-            return [], None
-        rows, last = await fetch_page(connection.fetch, selection, page)
-        used = await _days_used(connection.fetch, rows, wanted.window)
-        observed = await observe(connection.fetch, wanted.window, {row["instance_id"] for row in rows})
-        if wanted.as_of is not None:
-            observed = {key: _until(seen, wanted.as_of) for key, seen in observed.items()}
-        names = {
-            row["id"]: row["name"] for row in await connection.fetch(_NAMES, {row["application_id"] for row in rows})
-        }
-    # What began to be deleted between two statements is left out.
-    shown = [row for row in rows if row["instance_id"] in observed and row["application_id"] in names]
-    window = wanted.window.word
-    return [
-        _as_json(row, names[row["application_id"]], window, used.get(row["id"], 0), observed[row["instance_id"]])
-        for row in shown
-    ], last
+async def list_accounts(fetch: Fetch, wanted: AccountFilter, page: Slice) -> tuple[list[bytes], list[Scalar] | None]:
+    """One page of accounts, each written as JSON, and the cursor's values where more follow."""
+    values = Values()
+    within, others = _within(wanted, values)
+    conditions = await _conditions(fetch, others, values)
+    if conditions is None:
+        return [], None
+    selection = Selection(_page(wanted, values), "a.id", tuple(conditions), tuple(values), within=within)
+    rows, last = await fetch_page(fetch, selection, page)
+    return [_as_json(row) for row in rows], last
 
 
-async def find_account(pool: Pool, account_id: UUID, window: Span, as_of: datetime | None = None) -> bytes | None:
+async def find_account(fetch: Fetch, account_id: UUID, window: Span, as_of: datetime | None = None) -> bytes | None:
     """One account as the list gives it; None where there is none (then), or its instance is being deleted."""
-    items, _ = await list_accounts(pool, AccountFilter(window, id=account_id, as_of=as_of), Slice(1))
+    items, _ = await list_accounts(fetch, AccountFilter(window, id=account_id, as_of=as_of), Slice(1))
     return items[0] if items else None
 
 
-async def count_accounts(pool: Pool, wanted: AccountFilter) -> int:
-    selection = await _selection(pool.fetch, wanted, _COUNT)
-    if selection is None:
+async def count_accounts(fetch: Fetch, wanted: AccountFilter) -> int:
+    values = Values()
+    conditions = await _conditions(fetch, wanted, values)
+    if conditions is None:
         return 0
-    where = " AND ".join(selection.conditions) or "true"
-    return int(await pool.fetchval(selection.text.format(where=where), *selection.values))
+    statement = _COUNT.format(accounts=_table(wanted, values), where=" AND ".join(conditions))
+    (row,) = await fetch(statement, *values)
+    return int(row["count"])
 
 
-async def _days_used(fetch: Fetch, rows: Sequence[Row], window: Span) -> dict[UUID, int]:
-    """Days of use in the window, of the accounts that were active since it began; the others have none."""
-    first = midnight(window.first)
-    active = [row for row in rows if row["last_active_at"] is not None and row["last_active_at"] >= first]
-    if not active:
-        return {}
-    keys = [row["application_id"] for row in active], [row["id"] for row in active]
-    found = await fetch(_DAYS_USED, *keys, masks_by_year(window, window), window.first.year, window.last.year)
-    return {row["account_id"]: row["days"] for row in found}
+def _within(wanted: AccountFilter, values: Values) -> tuple[tuple[str, str] | None, AccountFilter]:
+    """`Selection.within`, and the filters without the one that it stands for."""
+    if wanted.as_of is None and wanted.application_id is not None:
+        return ("a.application_id", values.add_unweighed(wanted.application_id, "uuid")), replace(
+            wanted, application_id=None
+        )
+    if wanted.as_of is None and wanted.instance_id is not None:
+        return ("a.instance_id", values.add_unweighed(wanted.instance_id, "uuid")), replace(wanted, instance_id=None)
+    return None, wanted
 
 
-def _until(observed: Observed, at: datetime) -> Observed:
-    """What was observed up to a time: reads after it tell nothing of then."""
-    read = [moment and min(moment, at) for moment in (observed.covered_until, observed.users_read_at)]
-    return replace(observed, covered_until=read[0], users_read_at=read[1])
-
-
-def _as_json(row: Row, application: str, window: str, used: int, observed: Observed) -> bytes:
-    return msgspec.json.encode(
-        {
-            "id": row["id"],
-            "instance_id": row["instance_id"],
-            "application_id": row["application_id"],
-            "application": application,
-            "person_id": row["person_id"],
-            "vendor_id": row["vendor_id"],
-            "username": row["username"],
-            "email": row["email"],
-            "name": row["name"],
-            "role": row["role"],
-            "seat": row["seat"],
-            "status": row["status"],
-            "vendor_status": row["vendor_status"],
-            "last_active_at": row["last_active_at"],
-            "window": window,
-            "days_active": used if observed.covered_days else None,
-            "covered_days": observed.covered_days,
-            "covered_until": observed.covered_until,
-            "usage": "used" if used else "unused" if observed.whole else "unknown",
-            "metadata": msgspec.Raw(row["metadata"].encode()),
-            "fields": msgspec.Raw(row["fields"].encode()),
-            "assigned_at": row["assigned_at"],
-            "first_seen_at": row["first_seen_at"],
-            "last_seen_at": row["last_seen_at"] or observed.users_read_at or row["created_at"],
-            "deactivated_at": row["deactivated_at"],
-            "uploaded_by": observed.owner,
-            "bypasses_sso": None if row["bypass_evidence"] is None else "possible",
-            "bypass_evidence": msgspec.Raw((row["bypass_evidence"] or "[]").encode()),
-            "sync_id": row["sync_id"],
-            "created_at": row["created_at"],
-            "updated_at": row["updated_at"],
-        }
+def _page(wanted: AccountFilter, values: Values) -> str:
+    """The statement of a page, as `Selection.text`."""
+    return _PAGE.format(
+        accounts=_table(wanted, values),
+        days=_days(wanted.window, values),
+        observed=observed_sql(wanted.window, values),
+        word=values.add(wanted.window.word),
+        covered_until=_read_before("i.covered_until", wanted.as_of, values),
+        users_read_at=_read_before("i.users_read_at", wanted.as_of, values),
+        **{place: f"{{{place}}}" for place in ("key", "where", "order", "way", "limit")},
     )
 
 
-async def _selection(fetch: Fetch, wanted: AccountFilter, text: str) -> Selection | None:
-    """None where no instance can have such an account. `text` names the table as `FROM accounts a`."""
-    values = Values()
-    conditions = _conditions(wanted, values)
-    # Asked apart, and hardly ever there: as a part of the statement it would mislead the planner about all the rest.
-    if leaving := [row["id"] for row in await fetch(_LEAVING)]:
-        conditions.append(f"a.instance_id <> ALL ({values.add(leaving)}::uuid[])")
+def _table(wanted: AccountFilter, values: Values) -> str:
+    if wanted.as_of is None:
+        return "accounts"
+    return accounts_then(
+        wanted.as_of, values, id=wanted.id, instance_id=wanted.instance_id, application_id=wanted.application_id
+    )
+
+
+def _read_before(column: str, at: datetime | None, values: Values) -> str:
+    """The time of an instance's read: those after `at` tell nothing of then."""
+    return column if at is None else f"CASE WHEN {column} IS NOT NULL THEN least({column}, {values.add(at)}) END"
+
+
+def _as_json(row: Row) -> bytes:
+    (
+        account_id,
+        instance_id,
+        application_id,
+        application,
+        person_id,
+        vendor_id,
+        username,
+        email,
+        name,
+        role,
+        seat,
+        status,
+        vendor_status,
+        last_active_at,
+        window,
+        days_active,
+        covered_days,
+        covered_until,
+        usage,
+        metadata,
+        fields,
+        assigned_at,
+        first_seen_at,
+        last_seen_at,
+        deactivated_at,
+        uploaded_by,
+        bypasses_sso,
+        bypass_evidence,
+        sync_id,
+        created_at,
+        updated_at,
+        _sort_key,
+        _sort_id,
+    ) = row.values()
+    return _encode(
+        _Account(
+            account_id,
+            instance_id,
+            application_id,
+            application,
+            person_id,
+            vendor_id,
+            username,
+            email,
+            name,
+            role,
+            seat,
+            status,
+            vendor_status,
+            rfc3339(last_active_at),
+            window,
+            days_active,
+            covered_days,
+            rfc3339(covered_until),
+            usage,
+            msgspec.Raw(metadata),
+            msgspec.Raw(fields),
+            rfc3339(assigned_at),
+            rfc3339(first_seen_at),
+            rfc3339(last_seen_at),
+            rfc3339(deactivated_at),
+            uploaded_by,
+            bypasses_sso,
+            msgspec.Raw(bypass_evidence),
+            sync_id,
+            rfc3339(created_at),
+            rfc3339(updated_at),
+        )
+    )
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+async def _conditions(fetch: Fetch, wanted: AccountFilter, values: Values) -> list[str] | None:
+    """None where no instance can have such an account."""
+    conditions = [*_own_conditions(wanted, values), _STAYS]
     if _asks_for_instances(wanted):
         instances = [key for key, seen in (await observe(fetch, wanted.window)).items() if _fits(seen, wanted)]
         if not instances:
             return None
         # As a list of ids, for which the planner has figures; it would guess wrongly about the coverage itself.
         conditions.append(f"a.instance_id = ANY({values.add(instances)}::uuid[])")
-    if wanted.as_of is not None:
-        then = accounts_then(
-            wanted.as_of,
-            values,
-            id=wanted.id,
-            instance_id=wanted.instance_id,
-            application_id=wanted.application_id,
-        )
-        text = text.replace("FROM accounts a", f"FROM {then} a")
-    return Selection(text, "a.id", tuple(conditions), tuple(values))
+    return conditions
 
 
 def _asks_for_instances(wanted: AccountFilter) -> bool:
@@ -226,20 +297,20 @@ def _fits(observed: Observed, wanted: AccountFilter) -> bool:
     )
 
 
-def _conditions(wanted: AccountFilter, values: Values) -> list[str]:
+def _own_conditions(wanted: AccountFilter, values: Values) -> list[str]:
     conditions = equals(
         {
             "a.id": wanted.id,
             "a.application_id": wanted.application_id,
             "a.instance_id": wanted.instance_id,
             "a.person_id": wanted.person_id,
-            "a.status": wanted.status,
-            "a.seat": wanted.seat,
             "a.role": wanted.role,
             "a.vendor_id": wanted.vendor_id,
         },
         values,
     )
+    unweighed = {"a.status": wanted.status, "a.seat": wanted.seat}
+    conditions += [f"{name} = {values.add_unweighed(each, 'text')}" for name, each in unweighed.items() if each]
     if wanted.usage is not None:
         used = _was_used(wanted.window, values)
         conditions.append(used if wanted.usage == "used" else f"{used} IS NOT TRUE")
@@ -263,13 +334,9 @@ def _was_used(window: Span, values: Values) -> str:
 
 def _days(window: Span, values: Values) -> str:
     """How many days of the window an account was used; none where its latest use was before."""
-    masks, first, last = (
-        values.add(each) for each in (masks_by_year(window, window), window.first.year, window.last.year)
+    years = (
+        f"""coalesce((SELECT bit_count(y.days & {values.add(bits)}) FROM activity_years y
+            WHERE y.application_id = a.application_id AND y.account_id = a.id AND y.year = {values.add(year)}), 0)"""
+        for year, bits in masks(window).items()
     )
-    return f"""
-        (CASE WHEN a.last_active_at >= {values.add(midnight(window.first))} THEN (
-            SELECT coalesce(sum(bit_count(y.days & ({masks}::bit(366)[])[y.year - {first} + 1])), 0)
-            FROM activity_years y
-            WHERE y.application_id = a.application_id AND y.account_id = a.id AND y.year BETWEEN {first} AND {last}
-        ) ELSE 0 END)
-    """
+    return f"(CASE WHEN a.last_active_at >= {values.add(midnight(window.first))} THEN {' + '.join(years)} ELSE 0 END)"

@@ -9,7 +9,6 @@ import msgspec
 
 from app.activity.keyset import Fetch, Key, Row, Scalar, Selection, Slice, Values, content_of, fetch_page
 from app.activity.matching import begins, equals
-from app.core.database import Pool
 
 SORTS = {"name": Key('(lower(p.name) COLLATE "C")')}
 
@@ -69,10 +68,11 @@ async def find_application(fetch: Fetch, application_id: UUID) -> bytes | None:
     return items[0] if items else None
 
 
-async def count_applications(pool: Pool, wanted: ApplicationFilter) -> int:
+async def count_applications(fetch: Fetch, wanted: ApplicationFilter) -> int:
     selection = _selection(wanted)
     where = " AND ".join(selection.conditions) or "true"
-    return int(await pool.fetchval(f"SELECT count(*) {_FROM} WHERE {where}", *selection.values))
+    (row,) = await fetch(f"SELECT count(*) {_FROM} WHERE {where}", *selection.values)
+    return int(row["count"])
 
 
 def _as_json(row: Row) -> bytes:

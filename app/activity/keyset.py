@@ -51,6 +51,14 @@ class Values(list[Any]):
         self.append(value)
         return f"${len(self)}"
 
+    def add_unweighed(self, value: Any, kind: str) -> str:
+        """As `add`, for a value of which the planner shall not ask how many rows have it: it would plan the statement
+        anew for each value, which costs more than the statement does.
+
+        kind  the SQL type.
+        """
+        return f"(SELECT {self.add(value)}::{kind})"
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -60,6 +68,8 @@ class Selection:
               `sort_id` (the identity), tell a row's place and are no part of the answer.
     identity  the column that is the order of creation.
     read_id   from a cursor's text to a value of the identity.
+    within    a column and the placeholder of the one value that it has, where an index on (column, identity) has the
+              order of creation within it.
     """
 
     text: str
@@ -67,6 +77,7 @@ class Selection:
     conditions: tuple[str, ...]
     values: tuple[Any, ...]
     read_id: Callable[[str], Any] = UUID
+    within: tuple[str, str] | None = None
 
 
 async def fetch_page(fetch: Fetch, selection: Selection, wanted: Slice) -> tuple[list[Row], list[Scalar] | None]:
@@ -111,17 +122,20 @@ def _stretches(selection: Selection, wanted: Slice) -> list[tuple[str, str, Valu
     value, last_id = _place(selection, wanted)
     past = "<" if wanted.descending else ">"
     values = Values(selection.values)
-    by_id = "true" if last_id is None else f"{identity} {past} {values.add(last_id)}"
+    if key is None and selection.within is not None:
+        return [_within(*selection.within, identity, way, past, values, last_id)]
+    fixed = "true" if selection.within is None else "{} = {}".format(*selection.within)
+    by_id = fixed if last_id is None else f"{fixed} AND {identity} {past} {values.add(last_id)}"
     if key is None:
         return [(by_id, f"{identity} {way}", values)]
     stretches = []
     if last_id is None or value is not None:
         own = Values(selection.values)
-        known = f"{key.column} IS NOT NULL" if key.nullable else "true"
+        known = f"{fixed} AND {key.column} IS NOT NULL" if key.nullable else fixed
         if last_id is not None:
-            known = f"({key.column}, {identity}) {past} ({own.add(value)}, {own.add(last_id)})"
+            known = f"{fixed} AND ({key.column}, {identity}) {past} ({own.add(value)}, {own.add(last_id)})"
         stretches.append((known, f"{key.column} {way}, {identity} {way}", own))
-        by_id, values = "true", Values(selection.values)
+        by_id, values = fixed, Values(selection.values)
     if key.nullable:
         stretches.append((f"{key.column} IS NULL AND {by_id}", f"{identity} {way}", values))
     return stretches
@@ -134,6 +148,18 @@ def _read_key(key: Key | None, value: Scalar) -> str | datetime | None:
     if not isinstance(value, str):
         raise ValueError("a key of another kind")  # noqa: TRY004  one error for all damage
     return datetime.fromisoformat(value) if key.kind == "time" else value
+
+
+def _within(
+    column: str, value: str, identity: str, way: str, past: str, values: Values, last_id: Any
+) -> tuple[str, str, Values]:
+    """The stretch of one value of a column. As a range and in the order of both: by equality the planner would take
+    the index of the identity as well, and pass over all that is newer and has another value.
+    """
+    condition = f"{column} BETWEEN {value} AND {value}"
+    if last_id is not None:
+        condition += f" AND ({column}, {identity}) {past} ({value}, {values.add(last_id)})"
+    return condition, f"{column} {way}, {identity} {way}", values
 
 
 def _place(selection: Selection, wanted: Slice) -> tuple[Any, Any]:

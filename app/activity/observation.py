@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from app.activity.days import Span, masks_by_year
-from app.activity.keyset import Fetch
+from app.activity.keyset import Fetch, Values
 
 _OBSERVED = """
-    SELECT i.id, i.owner, i.covered_until, i.users_read_at, c.covered_days, c.covered_before
+    SELECT i.id, i.owner, i.covered_until, i.users_read_at, coalesce(c.covered_days, 0) AS covered_days,
+        coalesce(c.covered_days > 0 AND c.covered_before = {before}, false) AS whole
     FROM instances i
     LEFT JOIN LATERAL (
-        SELECT sum(bit_count(y.days & ($1::bit(366)[])[y.year - $3 + 1]))::int AS covered_days,
-            sum(bit_count(y.days & ($2::bit(366)[])[y.year - $3 + 1]))::int AS covered_before
+        SELECT sum(bit_count(y.days & ({masks}::bit(366)[])[y.year - {first} + 1]))::int AS covered_days,
+            sum(bit_count(y.days & ({masks_before}::bit(366)[])[y.year - {first} + 1]))::int AS covered_before
         FROM coverage_years y
-        WHERE y.instance_id = i.id AND y.year BETWEEN $3 AND $4
+        WHERE y.instance_id = i.id AND y.year BETWEEN {first} AND {last}
     ) c ON true
-    WHERE i.status <> 'deleting' AND ($5::uuid[] IS NULL OR i.id = ANY($5))
+    WHERE i.status <> 'deleting'
 """
 
 
@@ -32,29 +32,25 @@ class Observed:
     """
 
     owner: str
-    covered_until: datetime | None
-    users_read_at: datetime | None
     covered_days: int
     whole: bool
 
 
-async def observe(fetch: Fetch, window: Span, instances: Collection[UUID] | None = None) -> dict[UUID, Observed]:
-    """The instances given, or all; without those that are being deleted."""
-    rows = await fetch(
-        _OBSERVED,
-        masks_by_year(window, window),
-        masks_by_year(Span(window.first, window.last - timedelta(days=1)), window),
-        window.first.year,
-        window.last.year,
-        instances,
+def observed_sql(window: Span, values: Values) -> str:
+    """SELECT of `id` and what `Observed` has, `covered_until` and `users_read_at`, up to where conditions on `i`, the
+    instances, may follow with AND. Those that are being deleted are left out.
+    """
+    return _OBSERVED.format(
+        masks=values.add(masks_by_year(window, window)),
+        masks_before=values.add(masks_by_year(Span(window.first, window.last - timedelta(days=1)), window)),
+        before=f"{values.add(window.days - 1)}::int",
+        first=f"{values.add(window.first.year)}::int",
+        last=f"{values.add(window.last.year)}::int",
     )
-    return {
-        row["id"]: Observed(
-            owner=row["owner"],
-            covered_until=row["covered_until"],
-            users_read_at=row["users_read_at"],
-            covered_days=row["covered_days"] or 0,
-            whole=bool(row["covered_days"]) and row["covered_before"] == window.days - 1,
-        )
-        for row in rows
-    }
+
+
+async def observe(fetch: Fetch, window: Span) -> dict[UUID, Observed]:
+    """All instances but those that are being deleted."""
+    values = Values()
+    rows = await fetch(observed_sql(window, values), *values)
+    return {row["id"]: Observed(row["owner"], row["covered_days"], row["whole"]) for row in rows}

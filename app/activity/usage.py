@@ -7,7 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from app.activity.days import Span, calendar, dates, masks_by_year
-from app.activity.observation import observe
+from app.activity.keyset import Values
+from app.activity.observation import observed_sql
 from app.core.clock import midnight
 from app.core.database import Pool
 
@@ -37,7 +38,10 @@ async def application_usage(pool: Pool, application_id: UUID, window: Span) -> d
     """Seats of an application (accounts whose seat is not `none`) by their use in the window; None for no such one."""
     async with pool.acquire() as connection:
         instance_id = await connection.fetchval(_INSTANCE, application_id)
-        observed = (await observe(connection.fetch, window, [instance_id])).get(instance_id)
+        values = Values()
+        observed = await connection.fetchrow(
+            f"{observed_sql(window, values)} AND i.id = {values.add(instance_id)}", *values
+        )
         if observed is None:
             return None
         row = await connection.fetchrow(
@@ -55,12 +59,12 @@ async def application_usage(pool: Pool, application_id: UUID, window: Span) -> d
         "window": window.word,
         "from": window.first,
         "to": window.last,
-        "covered_days": observed.covered_days,
-        "covered_until": observed.covered_until,
+        "covered_days": observed["covered_days"],
+        "covered_until": observed["covered_until"],
         "seats": seats,
         "used": used,
-        "unused": seats - used if observed.whole else 0,
-        "unknown": 0 if observed.whole else seats - used,
+        "unused": seats - used if observed["whole"] else 0,
+        "unknown": 0 if observed["whole"] else seats - used,
     }
 
 

@@ -15,14 +15,13 @@ from pydantic import BaseModel, BeforeValidator, Field
 from app.activity import accounts
 from app.activity.accounts import SORTS, AccountFilter
 from app.activity.days import LONGEST_WINDOW, WINDOW_PATTERN, Span, parse_window, window
-from app.activity.keyset import Slice
+from app.activity.keyset import Fetch, Slice
 from app.activity.usage import account_activity
-from app.api.deps import Books, ParametersBeginning, Viewer
+from app.api.deps import AS_VIEWER, Books, ParametersBeginning, Rows, Viewer
 from app.api.lists import ListOf, Page, list_answer, paging
 from app.api.resources import Moment, Resource, answer
 from app.api.unit_of_work import Route
 from app.core.clock import now, today
-from app.core.database import Database
 from app.core.errors import InvalidInput, NotFound
 
 router = APIRouter(prefix="/v1/accounts", tags=["Accounts"], route_class=Route)
@@ -182,33 +181,31 @@ Wanted = Annotated[AccountFilter, Depends(account_filter)]
 AccountPage = Annotated[Page, Depends(paging("name", "email", "last_active_at"))]
 
 
-async def answer_accounts(request: Request, database: Database, page: Page, wanted: AccountFilter) -> Response:
+async def answer_accounts(request: Request, fetch: Fetch, page: Page, wanted: AccountFilter) -> Response:
     """A list of accounts, for every path that has one."""
     asked = Slice(page.limit, SORTS.get(page.sort), page.descending, page.after)
-    items, last = await accounts.list_accounts(database.pool, wanted, asked)
-    total = await accounts.count_accounts(database.pool, wanted) if page.count else None
+    items, last = await accounts.list_accounts(fetch, wanted, asked)
+    total = await accounts.count_accounts(fetch, wanted) if page.count else None
     return list_answer(request, page, items, last=last, total=total)
 
 
-@router.get("", operation_id="list_accounts", response_model=ListOf[AccountAnswer])
-async def list_accounts(
-    request: Request, _caller: Viewer, database: Books, page: AccountPage, wanted: Wanted
-) -> Response:
+@router.get("", operation_id="list_accounts", response_model=ListOf[AccountAnswer], dependencies=AS_VIEWER)
+async def list_accounts(request: Request, fetch: Rows, page: AccountPage, wanted: Wanted) -> Response:
     """Accounts with their use in a window. `metadata.<key>=` filters by any of the vendor's fields."""
-    return await answer_accounts(request, database, page, wanted)
+    return await answer_accounts(request, fetch, page, wanted)
 
 
 @router.get("/{account_id}", operation_id="get_account", response_model=AccountAnswer)
 async def get_account(
     request: Request,
     _caller: Viewer,
-    database: Books,
+    fetch: Rows,
     account_id: UUID,
     window: Window = DEFAULT_WINDOW,
     as_of: AsOf = None,
 ) -> Response:
     """One account."""
-    found = await accounts.find_account(database.pool, account_id, parse_window(window, last_date(as_of)), as_of)
+    found = await accounts.find_account(fetch, account_id, parse_window(window, last_date(as_of)), as_of)
     if found is None:
         raise NotFound("There is no account with this id.")
     return answer(request, found)

@@ -20,7 +20,7 @@ from app.activity.days import parse_window
 from app.activity.keyset import Slice, fetch_in
 from app.activity.usage import application_usage
 from app.api.accounts import DEFAULT_WINDOW, AccountAnswer, AccountPage, Prefix, Status, Wanted, Window, answer_accounts
-from app.api.deps import Admin, Books, Session, Viewer
+from app.api.deps import AS_VIEWER, Admin, Books, Rows, Session, Viewer
 from app.api.lists import ListOf, Page, list_answer, paging
 from app.api.resources import Body, Resource, Text, answer, require_match
 from app.api.unit_of_work import Route
@@ -80,11 +80,10 @@ class UsageAnswer(BaseModel):
     unknown: int = Field(examples=[0])
 
 
-@router.get("", operation_id="list_applications", response_model=ListOf[ApplicationAnswer])
+@router.get("", operation_id="list_applications", response_model=ListOf[ApplicationAnswer], dependencies=AS_VIEWER)
 async def list_applications(
     request: Request,
-    _caller: Viewer,
-    database: Books,
+    fetch: Rows,
     page: Annotated[Page, Depends(paging("name"))],
     instance_id: UUID | None = None,
     kind: Kind | None = None,
@@ -98,15 +97,15 @@ async def list_applications(
         instance_id=instance_id, kind=kind, status=status, owner=owner, uploaded_by=uploaded_by, q=q
     )
     asked = Slice(page.limit, SORTS.get(page.sort), page.descending, page.after)
-    items, last = await applications.list_applications(database.pool.fetch, wanted, asked)
-    total = await applications.count_applications(database.pool, wanted) if page.count else None
+    items, last = await applications.list_applications(fetch, wanted, asked)
+    total = await applications.count_applications(fetch, wanted) if page.count else None
     return list_answer(request, page, items, last=last, total=total)
 
 
 @router.get("/{application_id}", operation_id="get_application", response_model=ApplicationAnswer)
-async def get_application(request: Request, _caller: Viewer, database: Books, application_id: UUID) -> Response:
+async def get_application(request: Request, _caller: Viewer, fetch: Rows, application_id: UUID) -> Response:
     """One application."""
-    found = await applications.find_application(database.pool.fetch, application_id)
+    found = await applications.find_application(fetch, application_id)
     if found is None:
         raise _unknown()
     return answer(request, found)
@@ -142,12 +141,12 @@ async def update_application(
     "/{application_id}/accounts", operation_id="list_accounts_of_application", response_model=ListOf[AccountAnswer]
 )
 async def list_accounts_of_application(
-    request: Request, _caller: Viewer, database: Books, application_id: UUID, page: AccountPage, wanted: Wanted
+    request: Request, _caller: Viewer, fetch: Rows, application_id: UUID, page: AccountPage, wanted: Wanted
 ) -> Response:
     """An application's accounts."""
-    if await applications.find_application(database.pool.fetch, application_id) is None:
+    if await applications.find_application(fetch, application_id) is None:
         raise _unknown()
-    return await answer_accounts(request, database, page, replace(wanted, application_id=application_id))
+    return await answer_accounts(request, fetch, page, replace(wanted, application_id=application_id))
 
 
 @router.get("/{application_id}/usage", operation_id="get_application_usage", response_model=UsageAnswer)

@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.principal import Principal, Role
+from app.activity.keyset import Fetch
 from app.core.database import Database
 from app.core.errors import FieldError, InvalidInput, NotAllowed
 from app.sync.runtime import Runtime as RuntimeState
@@ -22,6 +23,10 @@ async def _database(request: Request) -> Database:
     return (await _runtime(request)).database
 
 
+async def rows(request: Request) -> Fetch:
+    return (await _database(request)).pool.fetch
+
+
 async def _session(request: Request) -> AsyncSession:
     session: AsyncSession = request.state.unit.session()
     return session
@@ -32,6 +37,9 @@ Runtime = Annotated[RuntimeState, Depends(_runtime)]
 
 Books = Annotated[Database, Depends(_database)]
 """The database, for lists with SQL of their own on `database.pool`."""
+
+Rows = Annotated[Fetch, Depends(rows)]
+"""Fetches the rows of a SELECT. A list that asks for nothing else of the service is answered directly: direct.py."""
 
 Session = Annotated[AsyncSession, Depends(_session)]
 """The request's one session. Commit is the edge's: after the route returned, before its answer is sent."""
@@ -52,6 +60,9 @@ class Requires:
         principal: Principal = request.state.principal
         return principal
 
+
+AS_VIEWER = [Depends(Requires("viewer"))]
+"""`dependencies` of a route that does not need to know who its caller is."""
 
 Viewer = Annotated[Principal, Depends(Requires("viewer"))]
 Operator = Annotated[Principal, Depends(Requires("operator"))]

@@ -49,7 +49,7 @@ async def erase_person(
     stays. A report run that changes gets a new `digest` and `erased_at`. It goes on in the background; `Location` tells
     how far it is. Erase the person at the vendors first: the next sync brings back whom a vendor still lists.
     """
-    person = await people.find_person(database.pool, person_id)
+    person = await people.find_person(database.pool.fetch, person_id)
     if person is None:
         raise NotFound("There is no person with this id.")
     require_match(request, person)

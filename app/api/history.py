@@ -49,7 +49,7 @@ async def list_history_of_account(
     request: Request, _caller: Viewer, database: Books, account_id: UUID, page: Paged
 ) -> Response:
     """What happened to an account, latest first; of those joined into it too."""
-    if await find_account(database.pool, account_id, window(1, today())) is None:
+    if await find_account(database.pool.fetch, account_id, window(1, today())) is None:
         raise NotFound("There is no account with this id.")
     return await _answer(request, database, "accounts", account_id, page)
 
@@ -64,7 +64,7 @@ async def list_history_of_person(
     request: Request, _caller: Viewer, database: Books, person_id: UUID, page: Paged
 ) -> Response:
     """What happened to a person, latest first."""
-    if await find_person(database.pool, person_id) is None:
+    if await find_person(database.pool.fetch, person_id) is None:
         raise NotFound("There is no person with this id.")
     return await _answer(request, database, "people", person_id, page)
 

@@ -231,7 +231,7 @@ async def list_syncs_of_instance(
     """The instance's syncs, newest first."""
     await instances.get(session, instance_id)
     await session.commit()  # one connection at a time
-    return await answer_syncs(request, database, page, SyncFilter(instance_id=instance_id))
+    return await answer_syncs(request, database.pool.fetch, page, SyncFilter(instance_id=instance_id))
 
 
 async def _try(session: AsyncSession, runtime: Runtime, instance_id: UUID, sent: dict[str, Any]) -> None:

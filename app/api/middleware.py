@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import structlog
 from fastapi.routing import iter_route_contexts
 from starlette.applications import Starlette
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,8 +25,9 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _ALWAYS_OPEN = {"/healthz", "/metrics"}
 _QUIET = {"/healthz", "/readyz", "/metrics"}
+_GUARDS = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
 _PRIVATE = ("/v1/", "/oauth/", "/links/")
-_GUARDS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+_UNKEPT = ((b"cache-control", b"no-store"),)
 MAX_BODY_BYTES = 4 * 1024 * 1024
 BODY_S = 60.0
 CLIENT_GONE = 499
@@ -66,13 +67,7 @@ class Edge:
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 seen.status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = seen.request_id
-                for name, value in _GUARDS.items():
-                    headers.setdefault(name, value)
-                if scope["path"].startswith(_PRIVATE):
-                    headers.setdefault("Cache-Control", "no-store")
-                headers.update(scope["state"].get("headers", {}))
+                message = {**message, "headers": [*message["headers"], *_added(scope, seen, message["headers"])]}
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=seen.request_id):
@@ -136,8 +131,17 @@ class Faults:
             await self.app(scope, receive, send)
 
 
+def _added(scope: Scope, seen: _Seen, own: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    """What every answer has beside its own headers, and what one of `/v1` has."""
+    told = {"x-request-id": seen.request_id, **scope["state"].get("headers", {})}
+    yield from ((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in told.items())
+    present = {name for name, _ in own}
+    guards = _GUARDS + _UNKEPT if scope["path"].startswith(_PRIVATE) else _GUARDS
+    yield from (guard for guard in guards if guard[0] not in present)
+
+
 def _request_id(scope: Scope) -> str:
-    sent = Headers(scope=scope).get("x-request-id", "")
+    sent = _header(scope, b"x-request-id")
     return sent if _REQUEST_ID.fullmatch(sent) and not has_secret(sent) else str(new_id())
 
 
@@ -156,6 +160,12 @@ def _words(app: Starlette) -> frozenset[str]:
     return words
 
 
+def _header(scope: Scope, name: bytes) -> str:
+    """The first header of that name, which is in lower case; empty where there is none."""
+    found: bytes = next((value for key, value in scope["headers"] if key == name), b"")
+    return found.decode("latin-1")
+
+
 class BodyLimit:
     """Refuses a body beyond MAX_BODY_BYTES, told beforehand or found while reading, or not here within BODY_S."""
 
@@ -166,11 +176,10 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        declared = headers.get("content-length", "0")
-        if headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
+        if _header(scope, b"content-encoding").strip().lower() not in {"", "identity"}:
             await _encoded(scope)(scope, receive, send)
             return
+        declared = _header(scope, b"content-length")
         if declared.isdecimal() and int(declared) > MAX_BODY_BYTES:
             await _too_large(scope)(scope, receive, send)
             return

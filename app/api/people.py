@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field
 
 from app.activity import people
-from app.activity.keyset import Slice
+from app.activity.keyset import Fetch, Slice
 from app.activity.people import SORTS, PersonFilter
 from app.api.accounts import (
     AccountAnswer,
@@ -23,7 +23,7 @@ from app.api.accounts import (
     answer_accounts,
     last_date,
 )
-from app.api.deps import Books, Viewer
+from app.api.deps import AS_VIEWER, Rows, Viewer
 from app.api.lists import ListOf, Page, list_answer, paging
 from app.api.resources import Resource, answer
 from app.api.unit_of_work import Route
@@ -51,11 +51,10 @@ class PersonAnswer(Resource):
     uploaded_by: str | None = Field(description="Owner of the instance that uploaded the person.")
 
 
-@router.get("", operation_id="list_people", response_model=ListOf[PersonAnswer])
+@router.get("", operation_id="list_people", response_model=ListOf[PersonAnswer], dependencies=AS_VIEWER)
 async def list_people(
     request: Request,
-    _caller: Viewer,
-    database: Books,
+    fetch: Rows,
     page: Annotated[Page, Depends(paging("name"))],
     status: Status | None = None,
     role: str | None = None,
@@ -68,31 +67,29 @@ async def list_people(
     last_date(as_of)
     wanted = PersonFilter(status=status, role=role, owner=owner, uploaded_by=uploaded_by, q=q, as_of=as_of)
     asked = Slice(page.limit, SORTS.get(page.sort), page.descending, page.after)
-    items, last = await people.list_people(database.pool, wanted, asked)
-    total = await people.count_people(database.pool, wanted) if page.count else None
+    items, last = await people.list_people(fetch, wanted, asked)
+    total = await people.count_people(fetch, wanted) if page.count else None
     return list_answer(request, page, items, last=last, total=total)
 
 
 @router.get("/{person_id}", operation_id="get_person", response_model=PersonAnswer)
-async def get_person(
-    request: Request, _caller: Viewer, database: Books, person_id: UUID, as_of: AsOf = None
-) -> Response:
+async def get_person(request: Request, _caller: Viewer, fetch: Rows, person_id: UUID, as_of: AsOf = None) -> Response:
     """One person."""
     last_date(as_of)
-    return answer(request, await _found(database, person_id, as_of))
+    return answer(request, await _found(fetch, person_id, as_of))
 
 
 @router.get("/{person_id}/accounts", operation_id="list_accounts_of_person", response_model=ListOf[AccountAnswer])
 async def list_accounts_of_person(
-    request: Request, _caller: Viewer, database: Books, person_id: UUID, page: AccountPage, wanted: Wanted
+    request: Request, _caller: Viewer, fetch: Rows, person_id: UUID, page: AccountPage, wanted: Wanted
 ) -> Response:
     """A person's accounts."""
-    await _found(database, person_id)
-    return await answer_accounts(request, database, page, replace(wanted, person_id=person_id))
+    await _found(fetch, person_id)
+    return await answer_accounts(request, fetch, page, replace(wanted, person_id=person_id))
 
 
-async def _found(database: Books, person_id: UUID, as_of: dt.datetime | None = None) -> bytes:
-    found = await people.find_person(database.pool, person_id, as_of)
+async def _found(fetch: Fetch, person_id: UUID, as_of: dt.datetime | None = None) -> bytes:
+    found = await people.find_person(fetch, person_id, as_of)
     if found is None:
         raise NotFound("There is no person with this id.")
     return found

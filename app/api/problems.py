@@ -41,9 +41,17 @@ STATUS: dict[type[errors.SeatwiseError], int] = {
     errors.VendorError: 502,
 }
 
+DATABASE_ERRORS = (
+    DBAPIError,
+    PoolTimeout,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)
+
 # What a PostgreSQL error class (the first two letters of its SQLSTATE) says about the request.
 _BAD_DATA_CLASS = "22"
-_DRIVERS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 class FieldProblem(BaseModel):
@@ -122,8 +130,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(errors.SeatwiseError, _answer_ours)
     app.add_exception_handler(RequestValidationError, _answer_validation)
     app.add_exception_handler(HTTPException, _answer_http)
-    for kind in (DBAPIError, PoolTimeout, OSError, *_DRIVERS):
-        app.add_exception_handler(kind, _answer_database)
+    for kind in DATABASE_ERRORS:
+        app.add_exception_handler(kind, answer_database)
 
 
 async def _answer_ours(request: Request, error: Exception) -> Response:
@@ -204,7 +212,8 @@ def refuse_undeclared_method(request: Request) -> None:
         raise HTTPException(405)
 
 
-async def _answer_database(request: Request, error: Exception) -> Response:
+async def answer_database(request: Request, error: Exception) -> Response:
+    """What a caller is told of an error of the database or on the way to it. Raises it where it is a fault of ours."""
     if is_database_fault(error):
         log.warning("database_unreachable", error=type(error).__name__)
         return problem(

@@ -13,15 +13,14 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 from app.access.audit import audit
-from app.activity.keyset import Slice
-from app.api.deps import Books, Operator, Session, Viewer
+from app.activity.keyset import Fetch, Slice
+from app.api.deps import AS_VIEWER, Operator, Rows, Session, Viewer
 from app.api.lists import ListOf, Page, list_answer, paging
 from app.api.openapi import problems
 from app.api.resources import Resource, answer
 from app.api.sync_events import follow
 from app.api.unit_of_work import Route
 from app.connectors.contract import StreamName
-from app.core.database import Database
 from app.core.errors import FailureCode, NotFound
 from app.sync import requests, story
 from app.sync.story import SyncFilter
@@ -130,10 +129,10 @@ class RecordErrorAnswer(BaseModel):
     detail: str = Field(examples=["The record has neither an e-mail address nor a username."])
 
 
-async def answer_syncs(request: Request, database: Database, page: Page, wanted: SyncFilter) -> Response:
+async def answer_syncs(request: Request, fetch: Fetch, page: Page, wanted: SyncFilter) -> Response:
     """A list of syncs, for every path that has one."""
-    items, last = await story.list_syncs(database.pool, wanted, _slice(page))
-    total = await story.count_syncs(database.pool, wanted) if page.count else None
+    items, last = await story.list_syncs(fetch, wanted, _slice(page))
+    total = await story.count_syncs(fetch, wanted) if page.count else None
     return list_answer(request, page, items, last=last, total=total)
 
 
@@ -141,36 +140,33 @@ def location(sync_id: UUID) -> str:
     return f"{router.prefix}/{sync_id}"
 
 
-@router.get("", operation_id="list_syncs", response_model=ListOf[SyncAnswer])
+@router.get("", operation_id="list_syncs", response_model=ListOf[SyncAnswer], dependencies=AS_VIEWER)
 async def list_syncs(
     request: Request,
-    _caller: Viewer,
-    database: Books,
+    fetch: Rows,
     page: Annotated[Page, Depends(paging())],
     instance_id: UUID | None = None,
     status: SyncStatus | None = None,
     trigger: SyncTrigger | None = None,
 ) -> Response:
     """Syncs of all instances, newest first."""
-    return await answer_syncs(
-        request, database, page, SyncFilter(instance_id=instance_id, status=status, trigger=trigger)
-    )
+    return await answer_syncs(request, fetch, page, SyncFilter(instance_id=instance_id, status=status, trigger=trigger))
 
 
 @router.get("/{sync_id}", operation_id="get_sync", response_model=SyncAnswer)
-async def get_sync(request: Request, _caller: Viewer, database: Books, sync_id: UUID) -> Response:
+async def get_sync(request: Request, _caller: Viewer, fetch: Rows, sync_id: UUID) -> Response:
     """One sync with its progress and counters."""
-    return answer(request, await _found(database, sync_id))
+    return answer(request, await _found(fetch, sync_id))
 
 
 @router.get("/{sync_id}/errors", operation_id="list_errors_of_sync", response_model=ListOf[RecordErrorAnswer])
 async def list_errors_of_sync(
-    request: Request, _caller: Viewer, database: Books, sync_id: UUID, page: Annotated[Page, Depends(paging())]
+    request: Request, _caller: Viewer, fetch: Rows, sync_id: UUID, page: Annotated[Page, Depends(paging())]
 ) -> Response:
     """Records that the sync could not use, latest first."""
-    await _found(database, sync_id)
-    items, last = await story.list_errors(database.pool, sync_id, _slice(page))
-    total = await story.count_errors(database.pool, sync_id) if page.count else None
+    await _found(fetch, sync_id)
+    items, last = await story.list_errors(fetch, sync_id, _slice(page))
+    total = await story.count_errors(fetch, sync_id) if page.count else None
     return list_answer(request, page, items, last=last, total=total)
 
 
@@ -178,16 +174,16 @@ async def list_errors_of_sync(
 async def list_changes_of_sync(
     request: Request,
     _caller: Viewer,
-    database: Books,
+    fetch: Rows,
     sync_id: UUID,
     page: Annotated[Page, Depends(paging())],
     kind: Kind | None = None,
     action: Action | None = None,
 ) -> Response:
     """What the sync changed, record by record, latest first."""
-    await _found(database, sync_id)
-    items, last = await story.list_changes(database.pool, sync_id, _slice(page), kind=kind, action=action)
-    total = await story.count_changes(database.pool, sync_id, kind=kind, action=action) if page.count else None
+    await _found(fetch, sync_id)
+    items, last = await story.list_changes(fetch, sync_id, _slice(page), kind=kind, action=action)
+    total = await story.count_changes(fetch, sync_id, kind=kind, action=action) if page.count else None
     return list_answer(request, page, items, last=last, total=total)
 
 
@@ -227,11 +223,11 @@ async def cancel_sync(request: Request, caller: Operator, session: Session, sync
         }
     },
 )
-async def follow_sync(request: Request, _caller: Viewer, database: Books, sync_id: UUID) -> StreamingResponse:
+async def follow_sync(request: Request, _caller: Viewer, fetch: Rows, sync_id: UUID) -> StreamingResponse:
     """The sync's progress as it happens."""
-    await _found(database, sync_id)
+    await _found(fetch, sync_id)
     gate = request.app.state.gate
-    events: AsyncIterator[bytes] = follow(partial(story.find_sync, database.pool, sync_id), lambda: bool(gate.draining))
+    events: AsyncIterator[bytes] = follow(partial(story.find_sync, fetch, sync_id), lambda: bool(gate.draining))
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(events, headers=headers, media_type="text/event-stream")
 
@@ -240,8 +236,8 @@ def _slice(page: Page) -> Slice:
     return Slice(page.limit, None, page.descending, page.after)
 
 
-async def _found(database: Database, sync_id: UUID) -> bytes:
-    found = await story.find_sync(database.pool, sync_id)
+async def _found(fetch: Fetch, sync_id: UUID) -> bytes:
+    found = await story.find_sync(fetch, sync_id)
     if found is None:
         raise NotFound("There is no sync with this id.")
     return found

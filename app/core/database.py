@@ -84,6 +84,8 @@ _STILL_THERE = [
         if hasattr(socket, name)
     ),
 ]
+# How times look where a statement casts them to text, whatever the server or the role has been told.
+_AS_TEXT = {"timezone": "UTC", "datestyle": "ISO"}
 
 
 async def _prepare(connection: asyncpg.Connection[Any]) -> None:
@@ -192,6 +194,7 @@ async def open_database(url: str, *, size: int = 10) -> Database:
             connection_class=_Unreset,
             record_class=asyncpg.Record,
             command_timeout=REQUEST_S,
+            server_settings=_AS_TEXT,
         )
     except ValueError:
         # The driver's own words repeat a part of the URL: of the password, where that has characters of URLs in it.

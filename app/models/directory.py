@@ -192,6 +192,7 @@ class Account(Identified, Dated, Base):
         CheckConstraint("status IN ('active', 'inactive')", name="status"),
         UniqueConstraint("application_id", "vendor_id"),
         Index(None, "instance_id", "vendor_id"),
+        Index(None, "instance_id", "id"),
         Index("ix_accounts_name", text('lower(name) COLLATE "C"'), "id"),
         Index("ix_accounts_email", text('lower(email) COLLATE "C"'), "id"),
         Index("ix_accounts_username", text('lower(username) COLLATE "C"')),
