@@ -1,4 +1,4 @@
-"""How much of a `select 1` server's speed the list of accounts has, and what a page costs far down."""
+"""How much of a `select 1` server's speed lists have, and what a page costs far down."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 
 from app.api.lists import encode_cursor
+from app.sync.tally import empty_counters, empty_progress
 from app.vault import generate_key
 from benchmarks.books import NEWER, OLDER, Books
 from benchmarks.load import Load, Order
@@ -55,6 +56,7 @@ async def measure(server: Server, url: str, books: Books, size: Size) -> AsyncIt
         serving("app.cli", "serve", "--port", str(service), port=service, log=log, **settings),
         serving("benchmarks.select_one", str(limit), port=limit, log=log, **{URL_VARIABLE: url}),
     ):
+        await _write_syncs(url, books)
         yield await _rates(_targets(service, limit, books, await _application(url, books)), key, books, size)
         yield await _depth(service, key, url, books, size)
 
@@ -72,7 +74,27 @@ def _targets(service: int, limit: int, books: Books, application_id: UUID) -> di
         "accounts of the older instance": (service, _query(instance_id=books.instances[OLDER], status="active")),
         "health, no database": (service, "/healthz"),
         "people": (service, "/v1/people?limit=50"),
+        "syncs": (service, "/v1/syncs?limit=50"),
+        "applications by name": (service, "/v1/applications?limit=50&sort=name"),
+        "catalogue": (service, "/v1/catalog?limit=50"),
     }
+
+
+async def _write_syncs(url: str, books: Books) -> None:
+    """Some that succeeded, with all their figures."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(
+            """
+            INSERT INTO syncs (instance_id, status, trigger, started_at, finished_at, progress, counters)
+            SELECT $1, 'succeeded', 'schedule', now(), now(), $2, $3 FROM generate_series(1, 200)
+            """,
+            books.instances[OLDER],
+            msgspec.json.encode(empty_progress()).decode(),
+            msgspec.json.encode(empty_counters()).decode(),
+        )
+    finally:
+        await connection.close()
 
 
 async def _application(url: str, books: Books) -> UUID:

@@ -156,10 +156,12 @@ def _within(
     """The stretch of one value of a column. As a range and in the order of both: by equality the planner would take
     the index of the identity as well, and pass over all that is newer and has another value.
     """
-    condition = f"{column} BETWEEN {value} AND {value}"
-    if last_id is not None:
-        condition += f" AND ({column}, {identity}) {past} ({value}, {values.add(last_id)})"
-    return condition, f"{column} {way}, {identity} {way}", values
+    order = f"{column} {way}, {identity} {way}"
+    if last_id is None:
+        return f"{column} BETWEEN {value} AND {value}", order, values
+    # The cursor alone bounds the side on which the page begins; another bound there would be begun at instead.
+    end = ">=" if way == "DESC" else "<="
+    return f"({column}, {identity}) {past} ({value}, {values.add(last_id)}) AND {column} {end} {value}", order, values
 
 
 def _place(selection: Selection, wanted: Slice) -> tuple[Any, Any]:
