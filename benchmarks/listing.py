@@ -9,13 +9,14 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
+import psutil
 
 from app.api.lists import encode_cursor
 from app.sync.tally import empty_counters, empty_progress
 from app.vault import generate_key
 from benchmarks.books import NEWER, OLDER, Books
 from benchmarks.load import Load, Order
-from benchmarks.processes import HOST, ask, free_port, serving
+from benchmarks.processes import HOST, ask, free_port, process_on, serving
 from benchmarks.select_one import URL_VARIABLE
 from benchmarks.server import Server
 from benchmarks.tables import Table, middle, percent, times
@@ -110,9 +111,13 @@ async def _application(url: str, books: Books) -> UUID:
 
 async def _rates(targets: dict[str, Target], key: str, books: Books, size: Size) -> Table:
     loads: dict[str, list[Load]] = {name: [] for name in targets}
+    cpu_ms: dict[str, list[float]] = {name: [] for name in targets}
     for _ in range(size.rounds):
         for name, (port, path) in targets.items():
-            loads[name].append(await _load(port, [path], key, CONCURRENCY, size.seconds))
+            process, before = process_on(port), _cpu_s(process_on(port))
+            load = await _load(port, [path], key, CONCURRENCY, size.seconds)
+            loads[name].append(load)
+            cpu_ms[name].append((_cpu_s(process) - before) * 1000 / (load.per_s * size.seconds))
     per_s = {name: [load.per_s for load in each] for name, each in loads.items()}
     rows = [
         [
@@ -122,11 +127,22 @@ async def _rates(targets: dict[str, Target], key: str, books: Books, size: Size)
             middle((load.p99_ms for load in each), 1),
             percent(per_s[name], per_s[LIMIT]),
             percent(per_s[name], per_s[SESSION]),
+            middle(cpu_ms[name], 2),
+            percent(cpu_ms[LIMIT], cpu_ms[name]),
+            percent(cpu_ms[SESSION], cpu_ms[name]),
         ]
         for name, each in loads.items()
     ]
-    header = (f"50 of {books.accounts:,} accounts", "requests/s", "p50 ms", "p99 ms", "of asyncpg", "of SQLAlchemy")
+    header = (
+        f"50 of {books.accounts:,} accounts", "requests/s", "p50 ms", "p99 ms", "of asyncpg", "of SQLAlchemy",
+        "CPU ms of the server", "asyncpg's / its", "SQLAlchemy's / its",
+    )  # fmt: skip
     return Table(f"Lists, {CONCURRENCY} callers, one server process", header, rows)
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    spent = process.cpu_times()
+    return float(spent.user + spent.system)
 
 
 async def _load(port: int, paths: list[str], key: str, concurrency: int, seconds: float) -> Load:

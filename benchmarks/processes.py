@@ -7,11 +7,12 @@ import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+import psutil
 
 HOST = "127.0.0.1"
 START_S = 60.0
@@ -70,6 +71,15 @@ async def serving(*arguments: str, port: int, log: Path, **settings: str) -> Asy
         except TimeoutError:
             process.kill()
             await process.wait()
+
+
+def process_on(port: int) -> psutil.Process:
+    """The service's process; it listens on the port."""
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if any(each.laddr and each.laddr.port == port for each in process.net_connections(kind="tcp")):
+                return process
+    raise LookupError("no process of ours listens there")
 
 
 async def _listening(process: asyncio.subprocess.Process, port: int, log: Path) -> None:

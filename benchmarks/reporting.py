@@ -6,7 +6,6 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from statistics import median
 
 import asyncpg
@@ -18,7 +17,7 @@ from app.core.clock import now
 from app.reports.query import build
 from app.vault import generate_key
 from benchmarks.load import Load, Order
-from benchmarks.processes import HOST, ask, free_port, serving
+from benchmarks.processes import HOST, ask, free_port, process_on, serving
 from benchmarks.server import Server
 from benchmarks.tables import Table, megabytes, middle, percent
 
@@ -65,7 +64,7 @@ async def measure(server: Server, url: str, size: Size) -> AsyncIterator[Table]:
                 ["the statement alone", f"{await _asked(url):.1f}"],
             ],
         )
-        service = _process_on(port)
+        service = process_on(port)
         yield await _exports(client, url, str(run["id"]), service, size)
         yield await _others(client, port, key, str(run["id"]), size)
 
@@ -94,15 +93,6 @@ async def _asked(url: str) -> float:
         return time.perf_counter() - began
     finally:
         await connection.close()
-
-
-def _process_on(port: int) -> psutil.Process:
-    """The service's process; it listens on the port."""
-    for process in psutil.Process().children(recursive=True):
-        with suppress(psutil.Error):
-            if any(each.laddr and each.laddr.port == port for each in process.net_connections(kind="tcp")):
-                return process
-    raise LookupError("no process of ours listens there")
 
 
 async def _exports(client: httpx.AsyncClient, url: str, run_id: str, service: psutil.Process, size: Size) -> Table:
