@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -16,11 +16,15 @@ import httpx
 from app.core.errors import VendorUnavailable
 from app.core.settings import Network
 from app.http.bodies import AnswerCutOff, AnswerTooLarge, read_body
+from app.http.connections import Connections
 from app.http.egress import GuardedBackend, Resolver
 
 MAX_BYTES = 64 * 1024 * 1024
 MAX_CONNECTIONS = 8
 KEEPALIVE_S = 15.0
+
+# What every request of the service says of itself.
+HEADERS = {"User-Agent": "Seatwise", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
 
 _FRAMING = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
 _FAULTS: tuple[tuple[type[Exception], type[httpx.RequestError]], ...] = (
@@ -68,44 +72,60 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
         self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
-        self._pools = {
-            scheme: httpcore.AsyncConnectionPool(
-                ssl_context=(tls or _system_tls()) if scheme == "https" else None,
-                max_connections=MAX_CONNECTIONS,
-                max_keepalive_connections=MAX_CONNECTIONS,
-                keepalive_expiry=KEEPALIVE_S,
-                network_backend=GuardedBackend(allow, plain=scheme == "http", resolve=resolve),
-            )
-            for scheme in ("https", "http")
-        }
+        trusted = tls or _system_tls()
+        self._connections = Connections(
+            MAX_CONNECTIONS,
+            KEEPALIVE_S,
+            trusted,
+            {scheme: GuardedBackend(allow, plain=scheme == b"http", resolve=resolve) for scheme in (b"https", b"http")},
+        )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        pool = self._pools.get(request.url.scheme)
-        if pool is None:
+        return await self._send(request.method, request.url, request.headers.raw, await request.aread())
+
+    async def post(self, url: httpx.URL, headers: Mapping[str, str], content: bytes) -> httpx.Response:
+        """Post a body without what an httpx.AsyncClient does around a request, which costs as much as the exchange.
+
+        headers   beside `Host`, `Content-Length` and what every request of the service has.
+        """
+        host = url.netloc.decode("ascii")
+        whole = {"Host": host, **HEADERS, "Content-Length": str(len(content)), **headers}
+        raw = [(name.encode("ascii"), value.encode("ascii")) for name, value in whole.items()]
+        return await self._send("POST", url, raw, content)
+
+    async def _send(
+        self, method: str, url: httpx.URL, headers: Sequence[tuple[bytes, bytes]], content: bytes
+    ) -> httpx.Response:
+        if url.scheme not in {"http", "https"}:
             raise httpx.UnsupportedProtocol("only http and https are called")
+        outgoing = httpcore.Request(
+            method=method,
+            url=httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+            headers=headers,
+            content=content,
+            # One limit holds for all steps; this is what the addresses of a name share.
+            extensions={"timeout": {"connect": self._timeout_s}},
+        )
         async with self._turns:
             try:
                 async with asyncio.timeout(self._timeout_s):
-                    return await self._exchange(pool, request)
+                    return await self._exchange(outgoing)
             except TimeoutError as error:
                 raise httpx.ReadTimeout(f"no complete answer within {self._timeout_s:g} s") from error
 
-    async def _exchange(self, pool: httpcore.AsyncConnectionPool, request: httpx.Request) -> httpx.Response:
-        url = request.url
-        outgoing = httpcore.Request(
-            method=request.method,
-            url=httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-            headers=request.headers.raw,
-            content=await request.aread(),
-            extensions=request.extensions,
-        )
+    async def _exchange(self, outgoing: httpcore.Request) -> httpx.Response:
         async with _faults_of_httpx():
-            incoming = await pool.handle_async_request(outgoing)
             try:
-                headers = httpx.Headers(incoming.headers)
+                return await self._once(outgoing, fresh=False)
+            except _HungUp:
+                return await self._once(outgoing, fresh=True)
+
+    async def _once(self, outgoing: httpcore.Request, *, fresh: bool) -> httpx.Response:
+        async with self._connections.lent(outgoing.url.origin, fresh=fresh) as connection:
+            incoming = await _begun(connection, outgoing)
+            try:
                 stream = cast("AsyncIterator[bytes]", incoming.stream)
-                encodings = headers.get_list("content-encoding", split_commas=True)
-                body = await read_body(stream, encodings, max_bytes=self._max_bytes)
+                body = await read_body(stream, _encodings(incoming.headers), max_bytes=self._max_bytes)
             except AnswerTooLarge as fault:
                 fault.answer = httpx.Response(incoming.status, headers=_without_framing(incoming.headers))
                 raise
@@ -117,8 +137,29 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         return httpx.Response(incoming.status, headers=kept, content=body, extensions=incoming.extensions)
 
     async def aclose(self) -> None:
-        for pool in self._pools.values():
-            await pool.aclose()
+        await self._connections.aclose()
+
+
+class _HungUp(Exception):
+    """The host has ended a kept connection just as it was used again."""
+
+
+async def _begun(connection: httpcore.AsyncHTTPConnection, outgoing: httpcore.Request) -> httpcore.Response:
+    """The beginning of an answer. Raises _HungUp where a connection that was open before ends without one: nothing that
+    the service sends does harm when it is sent again.
+    """
+    rested = connection.is_available()
+    try:
+        return await connection.handle_async_request(outgoing)
+    except (httpcore.RemoteProtocolError, httpcore.ReadError, httpcore.WriteError) as fault:
+        if rested:
+            raise _HungUp from fault
+        raise
+
+
+def _encodings(headers: Sequence[tuple[bytes, bytes]]) -> list[str]:
+    told = [value.decode("latin-1") for name, value in headers if name.lower() == b"content-encoding"]
+    return ",".join(told).split(",")
 
 
 def _without_framing(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
@@ -141,7 +182,6 @@ def build_client(
     *,
     allow: Sequence[Network],
     timeout_s: float,
-    user_agent: str = "Seatwise",
     max_bytes: int = MAX_BYTES,
     tls: ssl.SSLContext | None = None,
     resolve: Resolver | None = None,
@@ -162,5 +202,5 @@ def build_client(
         trust_env=False,
         follow_redirects=False,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        headers={"User-Agent": user_agent, "Accept-Encoding": "gzip, deflate"},
+        headers=HEADERS,
     )
