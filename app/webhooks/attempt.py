@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from uuid import UUID
 
 import httpx
@@ -16,7 +17,7 @@ from app.access.links import signatures_in
 from app.core import clock, tracing
 from app.core.errors import OutboundRefused, SeatwiseError
 from app.http.bodies import AnswerCutOff, AnswerTooLarge
-from app.http.client import build_client
+from app.http.client import GuardedTransport
 from app.http.masking import excerpt, masked
 from app.http.retry import told_wait
 from app.sync.runtime import Runtime
@@ -27,7 +28,7 @@ from app.webhooks.signing import signed_headers
 from app.webhooks.target import Outcome, Target
 from app.webhooks.verdict import judge
 
-__all__ = ["Outcome", "Target", "attempt", "client_for"]
+__all__ = ["Outcome", "Target", "attempt", "transport_for"]
 
 LONGEST_TOLD_S = 24 * 3600.0
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
@@ -36,10 +37,12 @@ log = structlog.get_logger()
 _told_deprecated: set[str] = set()
 
 
-def client_for(runtime: Runtime) -> httpx.AsyncClient:
-    """A client for one worker."""
+def transport_for(runtime: Runtime) -> GuardedTransport:
+    """The way out for one worker."""
     settings = runtime.settings
-    return build_client(allow=settings.outbound_allow, timeout_s=settings.webhook_timeout, max_bytes=MAX_ANSWER_BYTES)
+    return GuardedTransport(
+        allow=settings.outbound_allow, timeout_s=settings.webhook_timeout, max_bytes=MAX_ANSWER_BYTES
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +69,25 @@ async def attempt(
     body: bytes,
     *,
     test: bool = False,
-    client: httpx.AsyncClient | None = None,
+    transport: GuardedTransport | None = None,
 ) -> Outcome:
     """Send a message once; what came of it, whatever that is.
 
-    body     the whole JSON body.
-    test     ask a SailPoint workflow at its test endpoint, where nothing runs.
-    client   the caller's; else one is made for this attempt.
+    body        the whole JSON body.
+    test        ask a SailPoint workflow at its test endpoint, where nothing runs.
+    transport   the caller's; else one is made for this attempt.
     Raises the database's own errors only.
     """
     trial = _Trial(clock.now(), time.monotonic(), secrets=signatures_in(body))
     async with AsyncExitStack() as stack:
-        own = client if client is not None else await stack.enter_async_context(client_for(runtime))
+        own = transport if transport is not None else await stack.enter_async_context(transport_for(runtime))
         exchange = await _exchange(runtime, own, target, str(message_id), body, trial, test=test)
     return _outcome(trial, exchange, target, test=test)
 
 
 async def _exchange(
     runtime: Runtime,
-    client: httpx.AsyncClient,
+    transport: GuardedTransport,
     target: Target,
     message_id: str,
     body: bytes,
@@ -94,7 +97,7 @@ async def _exchange(
 ) -> _Exchange:
     try:
         authorization = Authorization(
-            runtime, client, target, open_secrets(runtime.vault, target.id, target.sealed), trial.secrets
+            runtime, transport, target, open_secrets(runtime.vault, target.id, target.sealed), trial.secrets
         )
         signing = signing_secrets(runtime.vault, target.id, target.sealed_signing, trial.at)
     except VaultError as error:
@@ -102,10 +105,10 @@ async def _exchange(
     trial.secrets += signing
     headers = {"Content-Type": "application/json", **signed_headers(message_id, trial.at, body, signing)}
     try:
-        url = _address(target, test=test)
-        response = await _send(client, url, body, headers, await _proof(authorization.header()))
+        url = _address(target.url, asks_only=test and target.format == "sailpoint_workflow")
+        response = await _send(transport, url, body, headers, await _proof(authorization.header()))
         if response.status_code == 401 and (other := await _proof(authorization.renewed())):
-            response = await _send(client, url, body, headers, other)
+            response = await _send(transport, url, body, headers, other)
     except _NoProof as error:
         return _Exchange(error=f"Nothing was sent: {error}")
     except OutboundRefused as error:
@@ -135,19 +138,20 @@ async def _proof(asked: Awaitable[str | None]) -> str | None:
 
 
 async def _send(
-    client: httpx.AsyncClient, url: httpx.URL, body: bytes, headers: dict[str, str], proof: str | None
+    transport: GuardedTransport, url: httpx.URL, body: bytes, headers: dict[str, str], proof: str | None
 ) -> httpx.Response:
     own = {**headers, "Authorization": proof} if proof is not None else headers
     with tracing.webhook_attempt(url, headers["webhook-id"]) as span:
-        response = await client.send(client.build_request("POST", url, headers=own, content=body))
+        response = await transport.post(url, own, body)
         tracing.answered(span, response.status_code)
     return response
 
 
-def _address(target: Target, *, test: bool) -> httpx.URL:
-    """The URL as it was given; of a workflow's test endpoint where that is asked for."""
-    url = httpx.URL(target.url)
-    if not test or target.format != "sailpoint_workflow":
+@lru_cache(maxsize=256)
+def _address(given: str, *, asks_only: bool) -> httpx.URL:
+    """The URL as it was given; or that of a workflow's test endpoint."""
+    url = httpx.URL(given)
+    if not asks_only:
         return url
     path, _, query = url.raw_path.partition(b"?")
     whole = path.rstrip(b"/") + b"/test" + (b"?" + query if query else b"")

@@ -13,6 +13,7 @@ from app.core import clock
 from app.core.errors import UnexpectedAnswer
 from app.http.answers import Answer, Judge, VendorFault
 from app.http.auth import ClientCredentials, StaticToken
+from app.http.client import GuardedTransport
 from app.http.ports import Token
 from app.http.tokens import is_due, oauth_error, read_token
 from app.sync.runtime import Runtime
@@ -34,7 +35,7 @@ class Authorization:
     """
 
     runtime: Runtime
-    client: httpx.AsyncClient
+    transport: GuardedTransport
     target: Target
     secrets: dict[str, str] = field(repr=False)
     seen: list[str] = field(default_factory=list, repr=False)
@@ -83,10 +84,10 @@ class Authorization:
             auth["token_url"], auth["client_id"], self.secrets["client_secret"], scope=auth.get("scope")
         )
         asked_at, form = clock.now(), oauth.token_request()
-        response = await self.client.post(form.url, headers=dict(form.headers), content=form.content)
+        url = httpx.URL(form.url)
+        response = await self.transport.post(url, dict(form.headers), form.content)
         answer = Answer(response.status_code, response.headers, response.content, form.url)
-        path = response.request.url.path
-        judge = Judge(f"POST {path}", _read_error, list(oauth.secrets), _HINT)
+        judge = Judge(f"POST {url.path}", _read_error, list(oauth.secrets), _HINT)
         if problem := judge.token(answer, clock.now()):
             raise problem.error
         try:

@@ -107,7 +107,7 @@ class _Post:
         del self._settled[:written], self._put_off[:returned]
         if time.monotonic() >= self._next_beat:
             self._next_beat = time.monotonic() + BEAT_S
-            await self._sender.clients.close_resting()
+            await self._sender.transports.close_resting()
         await self._begin(connection, claimed)
 
     async def _write_down(self, connection: Connection) -> tuple[int, int]:

@@ -13,13 +13,13 @@ import structlog
 from app.core import clock
 from app.core.database import Record
 from app.sync.runtime import Runtime
-from app.webhooks.attempt import attempt, client_for
+from app.webhooks.attempt import attempt, transport_for
 from app.webhooks.claims import Claim
-from app.webhooks.clients import Clients
 from app.webhooks.ladder import wait_after
 from app.webhooks.loading import Bodies, NothingToTell
 from app.webhooks.settling import Settled
 from app.webhooks.target import Outcome
+from app.webhooks.transports import Transports
 
 log = structlog.get_logger()
 
@@ -38,11 +38,11 @@ DATABASE_FAULTS = (
 @dataclass(slots=True)
 class Sender:
     runtime: Runtime
-    clients: Clients = field(init=False)
+    transports: Transports = field(init=False)
     _bodies: Bodies = field(init=False)
 
     def __post_init__(self) -> None:
-        self.clients = Clients(lambda: client_for(self.runtime))
+        self.transports = Transports(lambda: transport_for(self.runtime))
         self._bodies = Bodies(self.runtime)
 
     async def send(self, claim: Claim, events: Mapping[UUID, Record]) -> Settled | None:
@@ -63,8 +63,8 @@ class Sender:
 
     async def _outcome(self, claim: Claim, events: Mapping[UUID, Record]) -> Outcome:
         body = await self._bodies.of(claim, events)
-        async with self.clients.lent(claim.target.id) as client:
-            return await attempt(self.runtime, claim.target, claim.message_id, body, client=client)
+        async with self.transports.lent(claim.target.id) as transport:
+            return await attempt(self.runtime, claim.target, claim.message_id, body, transport=transport)
 
     def _wait(self, claim: Claim, outcome: Outcome) -> float | None:
         if outcome.gone:
@@ -72,7 +72,7 @@ class Sender:
         return wait_after(claim.tries + 1, self.runtime.settings.webhook_retries, outcome.retry_after_s)
 
     async def close(self) -> None:
-        await self.clients.close_resting(0.0)
+        await self.transports.close_resting(0.0)
 
 
 def _never_sent(error: str) -> Outcome:
