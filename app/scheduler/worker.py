@@ -16,6 +16,7 @@ from pgqueuer.models import Job
 
 from app.core import tracing
 from app.scheduler.jobs import JOBS, Handler
+from app.sync.leased import Again
 from app.sync.requests import SYNC_JOB
 from app.sync.runtime import Runtime
 
@@ -28,6 +29,9 @@ BATCH = 2
 # Slots for all other jobs together, beside those of syncs, so that long syncs keep nothing else waiting.
 OTHER_JOBS = 8
 PAUSE_AFTER_FAULT_S = 1.0
+# A job may end within this when the process stops; what takes longer, as a vendor that does not answer makes it, is
+# broken off and handed on.
+GRACE_S = 5.0
 
 
 @asynccontextmanager
@@ -98,7 +102,7 @@ def _work_with(handle: Handler, runtime: Runtime, stopping: asyncio.Event) -> Ca
         payload = msgspec.json.decode(job.payload or b"{}")
         try:
             with tracing.job(job.entrypoint, job.id, payload):
-                again = await handle(runtime, payload, stopping)
+                again = await _within_grace(handle(runtime, payload, stopping), job.entrypoint, stopping)
         except Exception as error:
             log.exception("job.broken", job=job.entrypoint, job_id=str(job.id))
             raise JobBroken(f"{type(error).__qualname__}; the log has the details.") from None
@@ -106,3 +110,19 @@ def _work_with(handle: Handler, runtime: Runtime, stopping: asyncio.Event) -> Ca
             raise RetryRequested(timedelta(seconds=again.in_s), reason="not settled yet")
 
     return work
+
+
+async def _within_grace(work: Awaitable[Again | None], name: str, stopping: asyncio.Event) -> Again | None:
+    """What the work returns; or that it is to be tried again, where it goes on too long in a process that stops."""
+    working, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stopping.wait())
+    try:
+        await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({working}, timeout=GRACE_S)
+        if working.done():
+            return await working
+        log.info("worker.broken_off", job=name)
+        return Again(0)
+    finally:
+        for task in (working, stopped):
+            task.cancel()
+        await asyncio.gather(working, stopped, return_exceptions=True)
