@@ -13,6 +13,7 @@ from typing import Literal
 
 from app.core.database import Connection
 from app.sync.scope import RunScope
+from app.sync.staging import without_loops
 
 HeldReason = Literal["limit", "zero_rows"]
 
@@ -163,8 +164,9 @@ async def judge_absence(
                                     list no applications.
     anybody                         whether the read of users had any record at all.
     """
-    await connection.execute(_COUNT_ABSENCES, scope.instance_id, users_read)
-    await connection.execute(_COUNT_SEAT_ABSENCES, scope.instance_id, scope.sync_id)
+    async with without_loops(connection):
+        await connection.execute(_COUNT_ABSENCES, scope.instance_id, users_read)
+        await connection.execute(_COUNT_SEAT_ABSENCES, scope.instance_id, scope.sync_id)
     if not scope.deactivate:
         return AbsenceCounts()
     await connection.execute(_STAGE_LOST, scope.instance_id, scope.absence_scans, applications_read)
@@ -206,7 +208,8 @@ async def judge_absence_of_users(
     connection: Connection, scope: RunScope, *, users_read: int, anybody: bool
 ) -> AbsenceCounts:
     """The same for an instance that fills people only: whom the read did not show is listed no longer."""
-    await connection.execute(_COUNT_ABSENCES, scope.instance_id, users_read)
+    async with without_loops(connection):
+        await connection.execute(_COUNT_ABSENCES, scope.instance_id, users_read)
     if not scope.deactivate:
         return AbsenceCounts()
     row = await connection.fetchrow(

@@ -1,13 +1,14 @@
-"""Pages ahead of their writing: the next is fetched while the last one is written, several scopes side by side."""
+"""Pages ahead of their writing: the next ones are fetched while the last are written, several scopes side by side."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
-from anyio import create_memory_object_stream
+from anyio import EndOfStream, WouldBlock, create_memory_object_stream
+from anyio.streams.memory import MemoryObjectReceiveStream
 
 Item = TypeVar("Item")
 Scope = TypeVar("Scope")
@@ -21,6 +22,40 @@ async def side_by_side(
     depth   items that may wait in memory, beside the one each reader is fetching.
     The first error of any reader ends all of them and is raised here. Close the generator (`aclosing`) to end early.
     """
+    async with _arrivals(scopes, read, width, depth) as arriving:
+        async for entry in arriving:
+            yield entry
+
+
+async def batches(
+    scopes: Iterable[Scope],
+    read: Callable[[Scope], AsyncIterator[Item]],
+    weight: Callable[[Item], int],
+    *,
+    width: int,
+    depth: int,
+    most: int,
+) -> AsyncGenerator[list[tuple[Scope, Item]], None]:
+    """As `side_by_side`, but together whatever has come since the last batch was asked for: one item of a slow source,
+    many of one that is quicker than whoever takes them.
+
+    weight, most   a batch that weighs `most` takes no further item.
+    """
+    async with _arrivals(scopes, read, width, depth) as arriving:
+        async for entry in arriving:
+            batch, weighs = [entry], weight(entry[1])
+            with suppress(WouldBlock, EndOfStream):
+                while weighs < most:
+                    batch.append(arriving.receive_nowait())
+                    weighs += weight(batch[-1][1])
+            yield batch
+
+
+@asynccontextmanager
+async def _arrivals(
+    scopes: Iterable[Scope], read: Callable[[Scope], AsyncIterator[Item]], width: int, depth: int
+) -> AsyncIterator[MemoryObjectReceiveStream[tuple[Scope, Item]]]:
+    """The readers at work for the time of the block; the error of one is raised at its end."""
     waiting = iter(scopes)
     send, receive = create_memory_object_stream[tuple[Scope, Item]](depth)
 
@@ -38,23 +73,12 @@ async def side_by_side(
     task = asyncio.create_task(readers())
     try:
         with receive:
-            async for entry in receive:
-                yield entry
+            yield receive
         await _raise_first(task)
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError, BaseExceptionGroup):
             await task
-
-
-async def ahead(source: AsyncIterator[Item]) -> AsyncGenerator[Item, None]:
-    """The items of one source, the next one or two fetched before they are asked for."""
-    pages = side_by_side([None], lambda _: source, width=1, depth=1)
-    try:
-        async for _, item in pages:
-            yield item
-    finally:
-        await pages.aclose()
 
 
 async def _raise_first(task: asyncio.Task[None]) -> None:

@@ -1,7 +1,8 @@
-"""How far each stream of a sync has been read: opened, advanced with each page, begun again."""
+"""How far each stream of a sync has been read: opened, advanced with each batch of pages, begun again."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -117,15 +118,34 @@ async def entries_to_resolve(connection: Connection, sync_id: UUID, instance_id:
     return [_read(row) for row in rows]
 
 
-async def advance(connection: Connection, read: Read, *, cursor: str | None, done: bool, seen: int = 0) -> None:
-    """Set the checkpoint after a page, in the transaction that writes the page.
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far pages that are written bring their read.
 
-    seen   records noted in sync_seen for the first time with this page.
+    seen   records noted in sync_seen for the first time with these pages.
     """
+
+    read: Read
+    cursor: str | None
+    done: bool
+    seen: int = 0
+
+
+async def advance(connection: Connection, steps: Collection[Step]) -> None:
+    """Set the checkpoints after pages, in the transaction that writes them; one step for each read."""
     await connection.execute(
-        "UPDATE sync_reads SET cursor = $2, done = $3, seen = seen + $4 WHERE id = $1", read.id, cursor, done, seen
+        """
+        UPDATE sync_reads r SET cursor = s.cursor, done = s.done, seen = r.seen + s.seen
+        FROM unnest($1::bigint[], $2::text[], $3::boolean[], $4::int[]) AS s (id, cursor, done, seen)
+        WHERE r.id = s.id
+        """,
+        [step.read.id for step in steps],
+        [step.cursor for step in steps],
+        [step.done for step in steps],
+        [step.seen for step in steps],
     )
-    read.cursor, read.done = cursor, done
+    for step in steps:
+        step.read.cursor, step.read.done = step.cursor, step.done
 
 
 async def restart(connection: Connection, read_id: int) -> None:
@@ -134,18 +154,18 @@ async def restart(connection: Connection, read_id: int) -> None:
     await connection.execute("UPDATE sync_reads SET cursor = NULL, done = false, seen = 0 WHERE id = $1", read_id)
 
 
-async def note_seen(connection: Connection, read: Read, vendor_ids: list[str]) -> int:
-    """Note who was met; answers how many of them for the first time."""
-    return int(
-        await connection.fetchval(
-            """
-            WITH noted AS (
-                INSERT INTO sync_seen (read_id, vendor_id) SELECT DISTINCT $1::bigint, unnest($2::text[])
-                ON CONFLICT DO NOTHING RETURNING 1
-            )
-            SELECT count(*) FROM noted
-            """,
-            read.id,
-            vendor_ids,
+async def note_seen(connection: Connection, met: Collection[tuple[int, str]]) -> dict[int, int]:
+    """Note who was met in which read (its id); answers how many of them for the first time, by read."""
+    rows = await connection.fetch(
+        """
+        WITH noted AS (
+            INSERT INTO sync_seen (read_id, vendor_id)
+            SELECT DISTINCT read_id, vendor_id FROM unnest($1::bigint[], $2::text[]) AS m (read_id, vendor_id)
+            ON CONFLICT DO NOTHING RETURNING read_id
         )
+        SELECT read_id, count(*) AS number FROM noted GROUP BY read_id
+        """,
+        [read_id for read_id, _ in met],
+        [vendor_id for _, vendor_id in met],
     )
+    return {row["read_id"]: row["number"] for row in rows}

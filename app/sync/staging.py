@@ -1,9 +1,11 @@
-"""The temporary tables of a run's connection. Each page is copied in and merged by set-based statements; the tables
-empty themselves at the end of each transaction.
+"""The temporary tables of a run's connection. Each batch of pages is copied in and merged by set-based statements; the
+tables empty themselves at the end of each transaction.
 """
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -46,14 +48,25 @@ _TABLES = (
 async def prepare(connection: asyncpg.Connection[Any]) -> None:
     """Make the tables. Statements over them look each staged row up through an index (LATERAL … OFFSET 0): the server
     knows nothing of the size of temporary tables and little of books that are being filled, and left to itself it would
-    read all accounts for each page of a few hundred rows.
+    read all accounts for each batch of a few thousand rows.
     """
     for table in _TABLES:
         await connection.execute(table)
-    # A page need not wait for the disk: with the page a crash of the server loses its checkpoint too, and the run reads
-    # it again. The commit that settles the sync waits, and for all pages before it.
+    # A batch need not wait for the disk: with it a crash of the server loses its checkpoint too, and the run reads its
+    # pages again. The commit that settles the sync waits, and for all batches before it.
     for setting in ("jit", "enable_hashjoin", "enable_mergejoin", "synchronous_commit"):
         await connection.execute(f"SET {setting} = off")
+
+
+@asynccontextmanager
+async def without_loops(connection: Connection) -> AsyncIterator[None]:
+    """For statements that compare all of an instance with all that was seen. What the server believes of tables that
+    were filled a moment ago may be that they are empty, and then it would look through all that was seen once for each
+    row: without loops its time grows with the rows, whatever it believes. Within a transaction.
+    """
+    await connection.execute("SET LOCAL enable_nestloop = off")
+    yield
+    await connection.execute("SET LOCAL enable_nestloop = on")
 
 
 async def commit_to_disk(connection: Connection) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 from app.connectors.contract import Page, Use
 from app.core.clock import now
 from app.sync.apply_activity import apply_uses
-from app.sync.reads import Read, advance, open_read
+from app.sync.reads import Read, Step, advance, open_read
 from app.sync.work import Work
 
 # How late an event may appear in a log that is asked by time.
@@ -87,7 +87,7 @@ async def _write(work: Work, read: Read, page: Page[Use], applications: dict[str
         await work.list_errors("activity", page.rejected)
         if not work.scope.filtered:
             await work.list_errors("activity", work.strange(counts.strangers))
-        await advance(connection, read, cursor=page.cursor, done=page.last)
+        await advance(connection, [Step(read, page.cursor, page.last)])
         work.tally.fetched("activity", len(page.records) + len(page.rejected) + page.ignored)
         work.tally.count(
             "activity",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from uuid import UUID
 
@@ -11,9 +11,10 @@ from app.core.errors import CursorRefused
 from app.sync.apply_applications import apply_applications
 from app.sync.apply_groups import GROUP_STREAM, apply_group_access
 from app.sync.apply_seats import SeatCounts, apply_seats
-from app.sync.extract import side_by_side
+from app.sync.extract import batches
 from app.sync.reads import (
     Read,
+    Step,
     advance,
     entries_to_resolve,
     note_seen,
@@ -22,7 +23,7 @@ from app.sync.reads import (
     scopes_to_read,
 )
 from app.sync.staging import plan_for_many
-from app.sync.work import Work
+from app.sync.work import AHEAD, BATCH, Work, size_of
 
 # Below the eight connections of one client, so that a token's renewal never waits for a free one.
 SIDE_BY_SIDE = 6
@@ -45,7 +46,7 @@ async def _write_applications(work: Work, read: Read, page: Page[Application]) -
     async with work.writing() as connection:
         counts = await apply_applications(connection, work.scope, read.id, page.records)
         await work.list_errors("applications", page.rejected)
-        await advance(connection, read, cursor=page.cursor, done=page.last, seen=counts.seen)
+        await advance(connection, [Step(read, page.cursor, page.last, counts.seen)])
         work.tally.fetched("applications", records, page.expected)
         work.tally.count(
             "applications", read=records, created=counts.created, rejected=len(page.rejected), **counts.changed
@@ -65,10 +66,12 @@ async def read_assignments(work: Work, applications: Read) -> None:
             "SELECT vendor_id, application_id FROM application_entries WHERE instance_id = $1", instance_id
         )
     applications_by_entry = {row["vendor_id"]: row["application_id"] for row in rows}
-    listing = side_by_side(scopes, lambda scope: _pages_of(work, scope), width=SIDE_BY_SIDE, depth=SIDE_BY_SIDE)
+    listing = batches(
+        scopes, lambda scope: _pages_of(work, scope), size_of, width=SIDE_BY_SIDE, depth=AHEAD, most=BATCH
+    )
     async with aclosing(listing) as pages:
-        async for read, page in pages:
-            await _write_assignments(work, read, page, applications_by_entry)
+        async for batch in pages:
+            await _write_assignments(work, batch, applications_by_entry)
     for read in await entries_to_resolve(work.connection, sync_id, instance_id):
         await _resolve_groups(work, read)
     async with work.writing():
@@ -88,23 +91,30 @@ async def _pages_of(work: Work, read: Read) -> AsyncIterator[Page[Assignment]]:
 
 
 async def _write_assignments(
-    work: Work, read: Read, page: Page[Assignment], applications_by_entry: dict[str, UUID]
+    work: Work, batch: Sequence[tuple[Read, Page[Assignment]]], applications_by_entry: dict[str, UUID]
 ) -> None:
-    records = len(page.records) + len(page.rejected)
+    """Write pages of whatever scopes, each scope's in their order."""
+    members = [(read, each) for read, page in batch for each in page.records]
+    rejected = [each for _, page in batch for each in page.rejected]
+    latest = {read.id: (read, page) for read, page in batch}
     async with work.writing() as connection:
-        seen = await note_seen(connection, read, [assignment.user_id for assignment in page.records])
-        if read.stream != GROUP_STREAM:
-            application_id = applications_by_entry[read.scope_id]
-            await connection.copy_records_to_table(
-                "stage_seats",
-                records=[(application_id, a.user_id, "assigned", a.assigned_at) for a in page.records],
-                columns=("application_id", "vendor_id", "seat", "assigned_at"),
-            )
-            await _count(work, records, await apply_seats(connection, work.scope))
-        await work.list_errors("assignments", page.rejected)
-        await advance(connection, read, cursor=page.cursor, done=page.last, seen=seen)
-        work.tally.fetched("assignments", records)
-        work.tally.count("accounts", rejected=len(page.rejected))
+        seen = await note_seen(connection, [(read.id, each.user_id) for read, each in members])
+        seats = [
+            (applications_by_entry[read.scope_id], each.user_id, "assigned", each.assigned_at)
+            for read, each in members
+            if read.stream != GROUP_STREAM
+        ]
+        if seats:
+            columns = ("application_id", "vendor_id", "seat", "assigned_at")
+            await connection.copy_records_to_table("stage_seats", records=seats, columns=columns)
+            await _count(work, len(seats), await apply_seats(connection, work.scope))
+        await work.list_errors("assignments", rejected)
+        steps = [Step(read, page.cursor, page.last, seen.get(read.id, 0)) for read, page in latest.values()]
+        await advance(connection, steps)
+        work.tally.fetched("assignments", len(members) + len(rejected))
+        # Of a group's members it is not known yet for how many seats they count.
+        unread = sum(len(page.rejected) for read, page in batch if read.stream != GROUP_STREAM)
+        work.tally.count("accounts", read=unread, rejected=len(rejected))
 
 
 async def _resolve_groups(work: Work, read: Read) -> None:
@@ -112,7 +122,7 @@ async def _resolve_groups(work: Work, read: Read) -> None:
         await plan_for_many(connection)
         noted, staged, counts = await apply_group_access(connection, work.scope, read.id, read.scope_id)
         await _count(work, staged, counts)
-        await advance(connection, read, cursor=None, done=True, seen=noted)
+        await advance(connection, [Step(read, None, done=True, seen=noted)])
 
 
 async def _count(work: Work, read: int, counts: SeatCounts) -> None:

@@ -16,7 +16,7 @@ from app.sync.apply_users import apply_users
 from app.sync.custom_fields import converters
 from app.sync.filters import compile_filters
 from app.sync.mapping import UserMapping
-from app.sync.reads import Read, advance, open_read
+from app.sync.reads import Read, Step, advance, open_read
 from app.sync.shared_people import share_people
 from app.sync.work import Work
 
@@ -47,7 +47,10 @@ async def read_users(work: Work) -> Read:
 
 
 class _Prepared(msgspec.Struct, frozen=True):
+    """usable: records that made a row; whoever is listed twice has one row, as listed last."""
+
     rows: list[tuple[Any, ...]]
+    usable: int
     rejected: list[Rejected]
     unfit: list[Rejected]
     filtered: int
@@ -61,7 +64,7 @@ def _preparation(work: Work, mapping: UserMapping) -> Callable[[Page[User]], _Pr
 
     def prepare(page: Page[User]) -> _Prepared:
         rows: dict[str, tuple[Any, ...]] = {}
-        rejected, unfit, filtered = list(page.rejected), list[Rejected](), 0
+        rejected, unfit, usable, filtered = list(page.rejected), list[Rejected](), 0, 0
         for user in page.records:
             if passes is not None and not passes(user):
                 filtered += 1
@@ -74,8 +77,9 @@ def _preparation(work: Work, mapping: UserMapping) -> Callable[[Page[User]], _Pr
                 rejected.append(mapped.rejected)
                 continue
             unfit.extend(mapped.errors)
+            usable += 1
             rows[user.vendor_id] = _row(work, user, mapped.person, mapped.account)
-        return _Prepared(list(rows.values()), rejected, unfit, filtered)
+        return _Prepared(list(rows.values()), usable, rejected, unfit, filtered)
 
     return prepare
 
@@ -114,7 +118,7 @@ async def _write(
         await share_people(connection)
         counts = await apply_users(connection, work.scope, read.id, prepared.rows, integrated, mapping)
         await work.list_errors("users", [*prepared.rejected, *prepared.unfit])
-        await advance(connection, read, cursor=page.cursor, done=page.last, seen=counts.seen)
+        await advance(connection, [Step(read, page.cursor, page.last, counts.seen)])
         filtered = prepared.filtered + counts.refused
         work.tally.fetched("users", records, page.expected)
         work.tally.count(
@@ -128,7 +132,7 @@ async def _write(
         if integrated is not None:
             work.tally.count(
                 "accounts",
-                read=len(prepared.rows) - counts.refused,
+                read=prepared.usable - counts.refused,
                 created=counts.seats.created,
                 updated=counts.seats.updated,
                 reactivated=counts.seats.reactivated,

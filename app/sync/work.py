@@ -14,13 +14,36 @@ from app.connectors.contract import Connector, Page, Rejected, StreamName
 from app.connectors.manifest import Manifest
 from app.core.errors import CursorRefused
 from app.models import Instance
-from app.sync.extract import ahead
+from app.sync.extract import batches
 from app.sync.lease import Lease, Snapshot
 from app.sync.reads import Read, restart
 from app.sync.scope import RunScope
 from app.sync.tally import Tally
 
 Record = TypeVar("Record")
+
+# What is written in one transaction: at most so many records and one page, for each transaction and statement costs as
+# much as many records; and how many pages may wait for it.
+BATCH = 5_000
+AHEAD = 6
+
+
+def size_of(page: Page[Any]) -> int:
+    """What a page weighs in a batch."""
+    return len(page.records) + len(page.rejected) + page.ignored
+
+
+def joined(pages: Sequence[Page[Record]]) -> Page[Record]:
+    """Pages that follow each other, as one."""
+    last = pages[-1]
+    return Page(
+        records=[record for page in pages for record in page.records],
+        last=last.last,
+        cursor=last.cursor,
+        rejected=[rejected for page in pages for rejected in page.rejected],
+        expected=last.expected,
+        ignored=sum(page.ignored for page in pages),
+    )
 
 
 class Cost(Protocol):
@@ -63,16 +86,17 @@ class Work:
     async def pages(
         self, read: Read, listing: Callable[[str | None], AsyncIterator[Page[Record]]]
     ) -> AsyncGenerator[Page[Record], None]:
-        """The pages of a stream from its checkpoint on, one ahead; from its beginning where the vendor no longer
-        takes the checkpoint's cursor.
+        """The pages of a stream from its checkpoint on, as many in one as have come; from its beginning where the
+        vendor no longer takes the checkpoint's cursor.
         """
         while True:
             resumed = read.cursor is not None
+            listed = batches([read], lambda opened: listing(opened.cursor), size_of, width=1, depth=AHEAD, most=BATCH)
             try:
-                async with aclosing(ahead(listing(read.cursor))) as pages:
-                    async for page in pages:
+                async with aclosing(listed) as arriving:
+                    async for batch in arriving:
                         resumed = False
-                        yield page
+                        yield joined([page for _, page in batch])
             except CursorRefused:
                 if not resumed:
                     raise
