@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import count
 from statistics import median
 
 import httpx
 import msgspec
+import psutil
 
 from app.connectors.contract import STREAMS
 from app.vault import generate_key
@@ -21,6 +23,8 @@ from benchmarks.vendor import LATENCY_PATH
 ROUNDS = 3
 APPLICATIONS = 40
 LATENCIES_S = (0.0, 0.03)
+# In which the database sees a connection end, and counts what its process has used.
+ENDING_S = 0.3
 
 
 class Size(msgspec.Struct, frozen=True):
@@ -75,8 +79,28 @@ async def _round(server: Server, url: str) -> Round:
     keys = generate_key()
     async with server.database(f"ingest_{next(_numbers)}") as database:
         walk, sync = (Order(write, database, url, keys) for write in (False, True))
-        readings = [await ask("benchmarks.syncing", order, Reading) for order in (walk, sync, sync)]
+        readings = [await _reading(server, order) for order in (walk, sync, sync)]
     return Round(*readings)
+
+
+async def _reading(server: Server, order: Order) -> Reading:
+    used = _cpu_s(server)
+    reading = await ask("benchmarks.syncing", order, Reading)
+    await asyncio.sleep(ENDING_S)
+    return msgspec.structs.replace(reading, database_cpu_s=_cpu_s(server) - used)
+
+
+def _cpu_s(server: Server) -> float:
+    """CPU seconds of all processes of the database so far, those that have ended included."""
+    pid_file = next(server.folder.rglob("postmaster.pid"))
+    postmaster = psutil.Process(int(pid_file.read_text().split()[0]))
+    used = postmaster.cpu_times()
+    seconds = used.children_user + used.children_system
+    for child in postmaster.children():
+        with suppress(psutil.NoSuchProcess):
+            own = child.cpu_times()
+            seconds += own.user + own.system
+    return float(seconds)
 
 
 def _table(rounds: list[Round], latency_s: float) -> Table:
@@ -92,8 +116,23 @@ def _table(rounds: list[Round], latency_s: float) -> Table:
         f"Ingest at {latency_s * 1000:.0f} ms of vendor latency",
         ("stream", "records", "fetched only /s", "synced /s", "of fetched only", "synced again /s"),
         rows,
-        (f"Write-ahead log: {megabytes(wal['first'])} MB at first, {megabytes(wal['again'])} MB with nothing new.",),
+        (
+            f"Write-ahead log: {megabytes(wal['first'])} MB at first, {megabytes(wal['again'])} MB with nothing new.",
+            f"CPU seconds for 100,000 records, of the process and of the database: {_costs(rounds)}.",
+        ),
     )
+
+
+def _costs(rounds: list[Round]) -> str:
+    told = []
+    for name, words in (("walk", "fetched only"), ("first", "synced"), ("again", "synced again")):
+        readings: list[Reading] = [getattr(each, name) for each in rounds]
+        process, database = (
+            median(getattr(reading, spent) * 100_000 / _records(reading, "all") for reading in readings)
+            for spent in ("cpu_s", "database_cpu_s")
+        )
+        told.append(f"{words} {process:.1f} and {database:.1f}")
+    return ", ".join(told)
 
 
 def _records(reading: Reading, stream: str) -> int:

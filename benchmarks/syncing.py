@@ -56,6 +56,7 @@ class Reading(msgspec.Struct):
 
     idle_rss, peak_rss   bytes of this process, before the reading and at most.
     wal                  bytes of write-ahead log written meanwhile.
+    cpu_s                CPU seconds of this process, and of the database's where the one who asks adds them.
     """
 
     records: dict[str, int]
@@ -64,6 +65,8 @@ class Reading(msgspec.Struct):
     idle_rss: int
     peak_rss: int
     wal: int
+    cpu_s: float
+    database_cpu_s: float = 0.0
 
 
 async def main() -> None:
@@ -81,12 +84,12 @@ async def main() -> None:
     instance_id = await _instance(runtime, order.vendor_url)
     idle = _status("VmRSS")
     before = await database.pool.fetchval("SELECT pg_current_wal_insert_lsn()::text")
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     records, seconds = await (_sync if order.write else _walk)(runtime, instance_id)
-    total = time.perf_counter() - began
+    total, cpu = time.perf_counter() - began, time.process_time() - used
     wal = await database.pool.fetchval("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), $1::text::pg_lsn)", before)
     await database.close()
-    reading = Reading(records, seconds, total, idle, _status("VmHWM"), int(wal))
+    reading = Reading(records, seconds, total, idle, _status("VmHWM"), int(wal), cpu)
     sys.stdout.buffer.write(msgspec.json.encode(reading) + b"\n")
 
 

@@ -37,6 +37,47 @@ async def test_a_sync_of_nothing_new_changes_nothing(world: World) -> None:
         assert {name: n for name, n in counts.items() if n} == {"read": counts["read"], "unchanged": counts["read"]}
 
 
+async def test_pages_that_are_written_together_count_as_if_each_came_alone(world: World) -> None:
+    """Vendors of pages of two, quicker than the database: several pages of several applications at a time."""
+    crowd = [user(f"u{n}") for n in range(40)]
+    ids = [each.vendor_id for each in crowd]
+    applications = [application(name) for name in ("ledger", "mail", "wiki")]
+    seats = {"ledger": ids, "mail": ids[:20], "wiki": [*ids[10:30], "stranger"]}
+    first = await world.sync(users=crowd, applications=applications, seats=seats)
+    assert first.status == "succeeded", first.failure
+    assert await world.active("ledger") == set(ids)
+    assert await world.active("mail") == set(ids[:20])
+    assert await world.active("wiki") == set(ids[10:30])
+    assert first.progress["assignments"]["fetched"] == 81
+    counts = first.counters["accounts"]
+    assert (counts["read"], counts["created"], counts["rejected"], counts["unchanged"]) == (121, 120, 1, 0)
+    created = await world.fetch("SELECT count(*) AS n FROM history WHERE sync_id = $1 AND kind = 'accounts'", first.id)
+    assert created[0]["n"] == 120
+
+    await world.sync(seats={**seats, "mail": []})
+    renamed = [user(f"u{n}", name="Renamed" if n < 5 else f"U{n}") for n in range(40)]
+    later = await world.sync(users=renamed, seats={**seats, "ledger": ids[:39]})
+    assert await world.active("mail") == set(ids[:20])
+    counts = later.counters["accounts"]
+    assert (counts["created"], counts["reactivated"], counts["deactivated"]) == (0, 20, 1)
+    # Five at the vendor itself, in the ledger, and in mail, where they had no seat until then.
+    assert counts["updated"] == 15
+
+
+async def test_who_is_listed_on_two_pages_is_one_person_as_listed_last(world: World) -> None:
+    early, late = user("twice", name="Early"), user("twice", name="Late")
+    sync = await world.sync(users=[ADA, early, ALAN, GRACE, late, user("last")])
+    assert set(await world.accounts()) == {"ada", "twice", "alan", "grace", "last"}
+    rows = await world.fetch(
+        "SELECT p.name, a.name AS account FROM people p JOIN accounts a ON a.person_id = p.id"
+        " WHERE a.instance_id = $1 AND a.vendor_id = 'twice'",
+        world.instance_id,
+    )
+    assert [tuple(row.values()) for row in rows] == [("Late", "Late")]
+    assert sync.counters["people"]["read"] == 6
+    assert (sync.counters["accounts"]["read"], sync.counters["accounts"]["created"]) == (6, 5)
+
+
 async def test_groups_any_and_all_become_seats(world: World) -> None:
     await world.sync(
         users=[ADA, ALAN, GRACE],

@@ -97,3 +97,10 @@ async def test_processes_share_a_documented_quota_and_a_vendors_word_to_wait(pro
     assert sum(granted) == 10
     await budgets[0].block("audit", now() + timedelta(seconds=30))
     assert 29 < await budgets[2].take("audit", quota) <= 30
+
+
+async def test_who_asks_at_the_same_moment_gets_no_more_together_than_the_share(processes: list[Database]) -> None:
+    budgets = [SharedBudget(database, "pingone:crowd", 50) for database in (*processes, *processes)]
+    quota = Quota(100, 60)
+    waits = await asyncio.gather(*(budgets[number % 6].take("configuration", quota) for number in range(40)))
+    assert sum(wait == 0.0 for wait in waits) == 10
