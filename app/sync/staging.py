@@ -54,19 +54,8 @@ async def prepare(connection: asyncpg.Connection[Any]) -> None:
         await connection.execute(table)
     # A batch need not wait for the disk: with it a crash of the server loses its checkpoint too, and the run reads its
     # pages again. The commit that settles the sync waits, and for all batches before it.
-    for setting in ("jit", "enable_hashjoin", "enable_mergejoin", "synchronous_commit"):
+    for setting in ("jit", "enable_hashjoin", "enable_mergejoin", "enable_seqscan", "synchronous_commit"):
         await connection.execute(f"SET {setting} = off")
-
-
-@asynccontextmanager
-async def without_loops(connection: Connection) -> AsyncIterator[None]:
-    """For statements that compare all of an instance with all that was seen. What the server believes of tables that
-    were filled a moment ago may be that they are empty, and then it would look through all that was seen once for each
-    row: without loops its time grows with the rows, whatever it believes. Within a transaction.
-    """
-    await connection.execute("SET LOCAL enable_nestloop = off")
-    yield
-    await connection.execute("SET LOCAL enable_nestloop = on")
 
 
 async def commit_to_disk(connection: Connection) -> None:
@@ -76,5 +65,19 @@ async def commit_to_disk(connection: Connection) -> None:
 
 async def plan_for_many(connection: Connection) -> None:
     """For the rest of the transaction, let the server plan statements that touch most of an instance's rows."""
-    for setting in ("enable_hashjoin", "enable_mergejoin"):
+    for setting in ("enable_hashjoin", "enable_mergejoin", "enable_seqscan"):
         await connection.execute(f"SET LOCAL {setting} = on")
+
+
+@asynccontextmanager
+async def without_loops(connection: Connection) -> AsyncIterator[None]:
+    """For statements that compare all of an instance with all that was seen. What the server believes of tables that
+    were filled a moment ago may be that they are empty, and then it would look through all that was seen once for each
+    row: without loops its time grows with the rows, whatever it believes.
+
+    Lasts for the block; what `plan_for_many` does, for the rest of the transaction.
+    """
+    await plan_for_many(connection)
+    await connection.execute("SET LOCAL enable_nestloop = off")
+    yield
+    await connection.execute("SET LOCAL enable_nestloop = on")

@@ -1,4 +1,4 @@
-"""The users stream: filtered, mapped, and merged page by page."""
+"""The users stream: filtered, mapped, and merged as it comes."""
 
 from __future__ import annotations
 
