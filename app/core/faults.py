@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -9,6 +12,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 # Classes of SQLSTATE: no connection, nobody let in, no such database for now, gave way to another transaction, short of
 # something, stopping.
 _CLASSES = {"08", "28", "3D", "40", "53", "57"}
+
+
+@contextmanager
+def passing_over_database_faults() -> Iterator[None]:
+    """A block that ends early, and without a word, where the database is at fault."""
+    try:
+        yield
+    except Exception as error:
+        if not is_database_fault(error):
+            raise
 
 
 def sqlstate(error: BaseException) -> str:

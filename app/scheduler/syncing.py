@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-import asyncpg
-
 from app.connectors import registry
 from app.core.errors import SeatwiseError
+from app.core.faults import is_database_fault
 from app.sync.leased import Again
 from app.sync.run import run_sync
 from app.sync.runtime import Runtime
@@ -36,7 +35,9 @@ async def work_sync(runtime: Runtime, payload: Mapping[str, Any], stopping: asyn
     sync_id = UUID(payload["sync_id"])
     try:
         whom = await runtime.database.pool.fetchrow(_WHOM, sync_id)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except Exception as error:
+        if not is_database_fault(error):
+            raise
         return Again(2)
     if whom is None:
         return None

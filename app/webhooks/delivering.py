@@ -16,12 +16,13 @@ from uuid import UUID
 import structlog
 
 from app.core.database import Connection, Record
+from app.core.faults import passing_over_database_faults
 from app.sync.runtime import Runtime
 from app.webhooks import claims
 from app.webhooks.claims import Claim
 from app.webhooks.disabling import fail_pending
 from app.webhooks.loading import load_events
-from app.webhooks.sending import DATABASE_FAULTS, Sender, ended
+from app.webhooks.sending import Sender, ended
 from app.webhooks.settling import Settled, settle
 from app.webhooks.waking import CHANNEL
 
@@ -93,7 +94,7 @@ class _Post:
                     await self._turn(connection)
                 await self._wait()
         finally:
-            with suppress(*DATABASE_FAULTS):
+            with passing_over_database_faults():
                 await connection.close(timeout=1)
 
     async def _turn(self, connection: Connection) -> None:
@@ -168,7 +169,7 @@ class _Post:
         await self._sender.close()
         if not self._settled and not self._put_off:
             return
-        with suppress(*DATABASE_FAULTS):
+        with passing_over_database_faults():
             async with self.runtime.database.transaction() as connection:
                 if self._settled:
                     await settle(connection, self._settled)

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
-import asyncpg
 import structlog
 
 from app.core import clock
 from app.core.database import Record
+from app.core.faults import is_database_fault
 from app.sync.runtime import Runtime
 from app.webhooks.attempt import attempt, transport_for
 from app.webhooks.claims import Claim
@@ -22,17 +22,6 @@ from app.webhooks.target import Outcome
 from app.webhooks.transports import Transports
 
 log = structlog.get_logger()
-
-# The database is away, or short of something; it is no fault of the message.
-DATABASE_FAULTS = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.TransactionRollbackError,
-)
 
 
 @dataclass(slots=True)
@@ -51,10 +40,10 @@ class Sender:
             outcome = await self._outcome(claim, events)
         except NothingToTell as error:
             return Settled(claim, _never_sent(str(error)), None)
-        except DATABASE_FAULTS as error:
-            log.warning("delivery.put_off", delivery_id=str(claim.id), error=type(error).__name__)
-            return None
         except Exception as error:
+            if is_database_fault(error):
+                log.warning("delivery.put_off", delivery_id=str(claim.id), error=type(error).__name__)
+                return None
             log.exception("delivery.broken", delivery_id=str(claim.id), error=type(error).__name__)
             outcome = _never_sent("An internal error; the log of the service tells more.")
         settled = Settled(claim, outcome, self._wait(claim, outcome))
