@@ -27,6 +27,8 @@ KEEPALIVE_S = 15.0
 HEADERS = {"User-Agent": "Seatwise", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
 
 _FRAMING = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
+# Nobody follows a redirect, and the library would read where it leads, whatever that is.
+_UNREAD = _FRAMING | {b"location"}
 _FAULTS: tuple[tuple[type[Exception], type[httpx.RequestError]], ...] = (
     (httpcore.ConnectTimeout, httpx.ConnectTimeout),
     (httpcore.ReadTimeout, httpx.ReadTimeout),
@@ -127,13 +129,13 @@ class GuardedTransport(httpx.AsyncBaseTransport):
                 stream = cast("AsyncIterator[bytes]", incoming.stream)
                 body = await read_body(stream, _encodings(incoming.headers), max_bytes=self._max_bytes)
             except AnswerTooLarge as fault:
-                fault.answer = httpx.Response(incoming.status, headers=_without_framing(incoming.headers))
+                fault.answer = httpx.Response(incoming.status, headers=_told(incoming.headers))
                 raise
             except httpcore.RemoteProtocolError as fault:
                 raise AnswerCutOff(str(fault)) from fault
             finally:
                 await incoming.aclose()
-        kept = _without_framing(incoming.headers)
+        kept = _told(incoming.headers)
         return httpx.Response(incoming.status, headers=kept, content=body, extensions=incoming.extensions)
 
     async def aclose(self) -> None:
@@ -162,8 +164,8 @@ def _encodings(headers: Sequence[tuple[bytes, bytes]]) -> list[str]:
     return ",".join(told).split(",")
 
 
-def _without_framing(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    return [(name, value) for name, value in headers if name.lower() not in _FRAMING]
+def _told(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    return [(name, value) for name, value in headers if name.lower() not in _UNREAD]
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ from app.models.access import ApiKey, AuditEvent, IdempotencyRecord, KeyUse, Lis
 from app.models.activity import ActivityYear, CoverageYear
 from app.models.base import Base
 from app.models.directory import Account, Application, ApplicationEntry, CatalogEntry, History, Person, VendorUser
-from app.models.entries import EntryUser, EntryYear
+from app.models.entries import EntryUser, EntryYear, StrayUse
 from app.models.erasure import Erasure
 from app.models.events import Event, Notification, NotificationEmail, NotificationRecipient
 from app.models.fields import CustomField
@@ -62,6 +62,7 @@ __all__ = [
     "ReportRun",
     "SigningKey",
     "SourceMapping",
+    "StrayUse",
     "Sync",
     "SyncError",
     "SyncRead",

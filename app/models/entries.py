@@ -1,12 +1,14 @@
-"""Who belongs to which entry, where an application has several: what a split goes by."""
+"""What is known of a vendor's entries: who belongs to which, where an application has several, which a split goes by;
+and uses of what no list has yet.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKeyConstraint, SmallInteger
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, SmallInteger
 from sqlalchemy.dialects.postgresql import BIT
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -48,3 +50,16 @@ class EntryYear(Base):
     days: Mapped[Any] = mapped_column(BIT(DAYS_OF_YEAR))
 
     __table_args__ = (_of_an_entry(),)
+
+
+class StrayUse(Base):
+    """A use by somebody, or of something, that the lists of its sync did not have: for the next sync to place."""
+
+    __tablename__ = "stray_uses"
+
+    instance_id: Mapped[UUID] = mapped_column(ForeignKey("instances.id", ondelete="CASCADE"), primary_key=True)
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    entry_id: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    sync_id: Mapped[UUID]

@@ -17,9 +17,10 @@ from app.sync.plan_changes import Book, Change, changes_of
 from app.sync.scope import RunScope
 
 _HOLD = """
-    INSERT INTO plans (id, instance_id, sync_id, status, reason, digest, counts, based_at, seen_until, gone_entries)
+    INSERT INTO plans
+        (id, instance_id, sync_id, status, reason, digest, counts, based_at, seen_until, gone_entries, settings)
     SELECT $1, i.id, $3, 'held', $4, NULL, '{}', now(),
-        coalesce((SELECT h.seen_until FROM plans h WHERE h.id = i.held_plan_id), i.users_read_at), $5
+        coalesce((SELECT h.seen_until FROM plans h WHERE h.id = i.held_plan_id), i.users_read_at), $5, $6
     FROM instances i WHERE i.id = $2
 """
 
@@ -61,7 +62,7 @@ async def _hold(
     if not changes:
         return None
     book = Book(new_id())
-    await connection.execute(_HOLD, book.plan_id, scope.instance_id, scope.sync_id, reason, gone)
+    await connection.execute(_HOLD, book.plan_id, scope.instance_id, scope.sync_id, reason, gone, scope.settings)
     await book.write(connection, changes)
     await connection.execute(
         "UPDATE plans SET digest = $2, counts = $3 WHERE id = $1", book.plan_id, book.digest, book.counts

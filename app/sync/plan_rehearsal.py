@@ -18,7 +18,7 @@ import asyncpg
 from app.connectors import registry
 from app.core.database import Connection
 from app.core.ids import new_id
-from app.models import Instance
+from app.models import Credential, Instance
 from app.sync.close import hand_on_people, settle_people
 from app.sync.finish import judge
 from app.sync.lease import Lease, Snapshot
@@ -50,6 +50,7 @@ _COPIES = {
     "accounts": _ACCOUNTS,
     "entry_users": _MINE,
     "entry_years": None,
+    "stray_uses": _MINE,
     "history": None,
     "sync_reads": None,
     "sync_seen": None,
@@ -71,7 +72,7 @@ class _Nobodys(Lease):
         """There is no row to show progress in."""
 
 
-async def rehearse(lease: PlanLease, instance: Instance, credential_name: str, read_at: datetime) -> None:
+async def rehearse(lease: PlanLease, instance: Instance, credential: Credential, read_at: datetime) -> None:
     """Run the plan's read on copies of the books and make the plan ready, with every change by name. Raises LeaseLost.
 
     Costs a copy of the instance's accounts and of all people, in temporary files of the database.
@@ -79,7 +80,7 @@ async def rehearse(lease: PlanLease, instance: Instance, credential_name: str, r
     connection = await lease.database.connect()
     try:
         upto, based_at = await _copy_books(connection, instance)
-        work = _work(lease, instance, credential_name, read_at, connection)
+        work = _work(lease, instance, credential, read_at, connection)
         users, applications, _ = await read_streams(work)
         async with work.writing():
             await judge(work, connection, users, applications)
@@ -110,15 +111,15 @@ async def _copy_books(connection: asyncpg.Connection[Any], instance: Instance) -
 
 
 def _work(
-    lease: PlanLease, instance: Instance, credential_name: str, read_at: datetime, connection: asyncpg.Connection[Any]
+    lease: PlanLease, instance: Instance, credential: Credential, read_at: datetime, connection: asyncpg.Connection[Any]
 ) -> Work:
     manifest = registry.manifest(instance.connector)
     sync_id = new_id()
     return Work(
         lease=_Nobodys(lease.database, sync_id, 0, lease.seconds),
-        scope=scope_of(instance, sync_id, confirmed=True),
+        scope=scope_of(instance, credential, sync_id, confirmed=True),
         instance=instance,
-        credential_name=credential_name,
+        credential_name=credential.name,
         manifest=manifest,
         connector=ReplayConnector(lease.database.pool, lease.plan_id, frozenset(manifest.streams)),
         client=NoCost(),

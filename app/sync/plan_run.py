@@ -63,7 +63,7 @@ async def _read_and_rehearse(runtime: Runtime, lease: PlanLease) -> None:
     accounts = instance.sync["scope"] == "users_and_accounts"
     async with connect(runtime, credential, instance.options) as link:
         await read_for_plan(lease, link.connector, accounts=accounts)
-    await rehearse(lease, instance, credential.name, plan.read_at)
+    await rehearse(lease, instance, credential, plan.read_at)
 
 
 async def _fail(lease: PlanLease, failure: dict[str, Any]) -> None:

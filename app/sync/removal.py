@@ -21,7 +21,7 @@ from app.core.database import Connection
 from app.core.faults import is_database_fault
 from app.core.queue import enqueue
 from app.events.publish import publish
-from app.models import CoverageYear, Instance, Plan, Sync
+from app.models import CoverageYear, Instance, Plan, StrayUse, Sync
 from app.sync.close import HAND_ON_PEOPLE, SETTLE_PEOPLE
 from app.sync.leased import Again
 from app.sync.requests import UNFINISHED, cancel_sync
@@ -61,6 +61,7 @@ async def remove_accounts(session: AsyncSession, instance: Instance) -> None:
     instance.activity_cursor = instance.covered_until = instance.users_read_at = instance.held_plan_id = None
     instance.updated_at = now()
     await session.execute(delete(CoverageYear).where(CoverageYear.instance_id == instance.id))
+    await session.execute(delete(StrayUse).where(StrayUse.instance_id == instance.id))
     await session.execute(
         update(Plan)
         .where(Plan.instance_id == instance.id, Plan.status.in_(("planning", "ready", "held")))

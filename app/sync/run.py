@@ -28,6 +28,7 @@ from app.sync.lease import Lease, LeaseLost, claim
 from app.sync.leased import Again, Stopping, while_renewing, work_under
 from app.sync.plan_apply import apply_held, plan_of
 from app.sync.plan_pages import Replay, replay
+from app.sync.plan_settings import settings_digest
 from app.sync.proof import prove
 from app.sync.reads import Read
 from app.sync.runtime import Runtime
@@ -128,7 +129,7 @@ async def _read_and_close(
     async with source as link:
         work = state.work = Work(
             lease=lease,
-            scope=scope_of(instance, lease.sync_id, confirmed=plan is not None),
+            scope=scope_of(instance, credential, lease.sync_id, confirmed=plan is not None),
             instance=instance,
             credential_name=credential.name,
             manifest=manifest,
@@ -165,7 +166,7 @@ async def read_streams(work: Work) -> tuple[Read, Read | None, Read | None]:
     return users, applications, activity
 
 
-def scope_of(instance: Instance, sync_id: UUID, *, confirmed: bool) -> RunScope:
+def scope_of(instance: Instance, credential: Credential, sync_id: UUID, *, confirmed: bool) -> RunScope:
     """What a run works on. confirmed: whether a person has seen whom it takes away."""
     settings = instance.sync
     return RunScope(
@@ -183,5 +184,6 @@ def scope_of(instance: Instance, sync_id: UUID, *, confirmed: bool) -> RunScope:
         person_role=settings["role"],
         username_format=settings["username_format"],
         filtered=bool(settings["filters"]),
+        settings=settings_digest(instance, credential),
         confirmed=confirmed,
     )

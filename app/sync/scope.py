@@ -12,6 +12,7 @@ class RunScope:
     """The instance's sync settings as the statements need them.
 
     owner       who answers for what the instance uploads; set on people, and their `uploaded_by`.
+    settings    the digest of the settings that the run works with.
     confirmed   a person has seen whom it takes away: nothing is held.
     """
 
@@ -29,4 +30,5 @@ class RunScope:
     person_role: str | None
     username_format: Literal["email", "username", "local_part"]
     filtered: bool
+    settings: str
     confirmed: bool = False

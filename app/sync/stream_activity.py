@@ -9,8 +9,9 @@ from uuid import UUID
 
 from app.connectors.contract import Page, Use
 from app.core.clock import now
-from app.sync.apply_activity import apply_uses
+from app.sync.apply_activity import ActivityCounts, apply_uses
 from app.sync.reads import Read, Step, advance, open_read
+from app.sync.strays import keep_strays, take_strays
 from app.sync.work import Work
 
 # How late an event may appear in a log that is asked by time.
@@ -64,12 +65,22 @@ async def read_activity(work: Work) -> Read:
     if read.done:
         return read
     applications = {row["vendor_id"]: row["application_id"] for row in rows}
+    await _take_up_strays(work, applications)
     since, last = read.since or start.since, read.until or until
     listing = work.pages(read, lambda cursor: work.connector.activity(since, last, cursor))
     async with aclosing(listing) as pages:
         async for page in pages:
             await _write(work, read, page, applications)
     return read
+
+
+async def _take_up_strays(work: Work, applications: dict[str, UUID]) -> None:
+    """Merge the uses that earlier syncs could not place, where user and application have been listed since."""
+    async with work.writing() as connection:
+        strays = await take_strays(connection, work.scope)
+        if strays:
+            listed = [use for use in strays if use.application_id in applications]
+            _count(work, await apply_uses(connection, work.scope, listed, applications))
 
 
 async def _write(work: Work, read: Read, page: Page[Use], applications: dict[str, UUID]) -> None:
@@ -87,23 +98,29 @@ async def _write(work: Work, read: Read, page: Page[Use], applications: dict[str
         await work.list_errors("activity", page.rejected)
         if not work.scope.filtered:
             await work.list_errors("activity", work.strange(counts.strangers))
+        unplaced = [u for u in page.records if u.application_id not in applications or u.user_id in counts.strangers]
+        await keep_strays(connection, work.scope, unplaced)
         await advance(connection, [Step(read, page.cursor, page.last)])
         work.tally.fetched("activity", len(page.records) + len(page.rejected) + page.ignored)
-        work.tally.count(
-            "activity",
-            read=counts.read + filtered + rejected,
-            created=counts.created,
-            unchanged=counts.read - counts.created,
-            filtered=filtered,
-            rejected=rejected,
-        )
-        seats = counts.seats
-        work.tally.count(
-            "accounts",
-            read=seats.created + seats.updated + seats.reactivated,
-            created=seats.created,
-            updated=seats.updated,
-            reactivated=seats.reactivated,
-        )
+        _count(work, counts, filtered=filtered, rejected=rejected)
         if page.last:
             work.tally.done("activity")
+
+
+def _count(work: Work, counts: ActivityCounts, *, filtered: int = 0, rejected: int = 0) -> None:
+    work.tally.count(
+        "activity",
+        read=counts.read + filtered + rejected,
+        created=counts.created,
+        unchanged=counts.read - counts.created,
+        filtered=filtered,
+        rejected=rejected,
+    )
+    seats = counts.seats
+    work.tally.count(
+        "accounts",
+        read=seats.created + seats.updated + seats.reactivated,
+        created=seats.created,
+        updated=seats.updated,
+        reactivated=seats.reactivated,
+    )

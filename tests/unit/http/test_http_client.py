@@ -89,6 +89,12 @@ async def test_damaged_answers_are_faults_of_the_wire(sent: bytes, fault: type[E
             await fetched(server)
 
 
+@pytest.mark.parametrize("location", ["http://xn--a/", "javascript:1", "http://[", "//\\", "x" * 70_000])
+async def test_where_a_redirect_leads_is_not_even_read(location: str) -> None:
+    async with serving(says(f"HTTP/1.1 302 X\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode())) as server:
+        assert (await fetched(server)).status_code == 302
+
+
 async def test_a_slow_drip_ends_at_the_total_limit() -> None:
     async def drip(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
