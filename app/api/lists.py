@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import binascii
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,6 +32,7 @@ Item = TypeVar("Item")
 DEFAULT_LIMIT, MAX_LIMIT = 50, 200
 _OWN = {"limit", "cursor", "count", "sort"}
 _DIGEST = 8
+_FROM_URL = bytes.maketrans(b"-_+/", b"+/??")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -107,7 +108,8 @@ def encode_cursor(binding: str, values: Sequence[Scalar]) -> str:
 def decode_cursor(binding: str, cursor: str) -> list[Scalar]:
     """The values that `encode_cursor` was given. Raises BadCursor."""
     try:
-        raw = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
+        padded = cursor.encode("ascii").translate(_FROM_URL) + b"=" * (-len(cursor) % 4)
+        raw = b64decode(padded, validate=True) if "=" not in cursor else b""
     except (binascii.Error, ValueError):
         raw = b""
     digest, data = raw[:_DIGEST], raw[_DIGEST:]

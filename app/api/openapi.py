@@ -15,6 +15,7 @@ from app.api.idempotency import KEY_PATTERN
 from app.api.problems import MEDIA_TYPE, Problem, title_of, type_of
 from app.api.resources import answer
 
+_LICENCE = {"name": "Apache License 2.0", "identifier": "Apache-2.0"}
 TAGS = [
     {"name": "Connectors", "description": "What can be connected, and the form that each connector asks for."},
     {"name": "Credentials", "description": "Secrets for a connector: they go in and never come out."},
@@ -30,6 +31,7 @@ TAGS = [
     {"name": "Events", "description": "What happened, in order, to pull; the same messages as webhooks push."},
     {"name": "Webhooks", "description": "Endpoints that messages are posted to, signed."},
     {"name": "Deliveries", "description": "What became of each message, and sending it again."},
+    {"name": "Messages", "description": "What endpoints receive."},
     {"name": "Notifications", "description": "What people were told, by mail and here, and whom it goes to."},
     {"name": "Fields", "description": "Custom fields that mappings fill."},
     {"name": "Catalogue", "description": "Well-known applications, to which those of all instances are tied."},
@@ -109,7 +111,13 @@ def install(app: FastAPI) -> None:
 
 def _describe(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(
-        title=app.title, version=app.version, description=app.description, routes=app.routes, tags=TAGS
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=app.routes,
+        tags=TAGS,
+        servers=[{"url": "/", "description": "Where this document comes from."}],
+        license_info=_LICENCE,
     )
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
@@ -136,8 +144,8 @@ def _describe(app: FastAPI) -> dict[str, Any]:
 
 def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     """Add to one operation the parameters, headers and errors that follow from its path and method."""
+    operation["security"] = [{"bearer": []}] if path.startswith("/v1/") else []
     if path.startswith("/v1/"):
-        operation["security"] = [{"bearer": []}]
         _add_parameters(path, method, operation)
     responses = operation["responses"]
     for status in _statuses(path, operation):

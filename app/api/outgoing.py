@@ -284,7 +284,8 @@ def _operation(type_: str, names: list[str], schemas: dict[str, Any]) -> dict[st
         "operationId": f"receive_{type_.replace('.', '_')}",
         "summary": type_,
         "description": described[0] if len(described) == 1 else "\n".join(f"- {each}" for each in described),
-        "tags": ["Webhooks"],
+        "tags": ["Messages"],
+        "security": [],
         "parameters": [
             {
                 "name": name,

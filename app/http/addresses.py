@@ -14,6 +14,7 @@ Address = IPv4Address | IPv6Address
 
 LOOPBACK: tuple[Address, ...] = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
 
+LONGEST_NAME = 253
 _GLOBAL_V6 = ip_network("2000::/3")
 _NAT64 = ip_network("64:ff9b::/96")
 # Special-purpose ranges (IANA registries) that `is_global` of some Python releases lets pass, automatic tunnels that
@@ -41,6 +42,15 @@ class AddressError(ValueError):
 def plain_host(host: str) -> str:
     """A host in its one comparable form: compatibility characters folded, lower case, no trailing dot."""
     return unicodedata.normalize("NFKC", host).strip("[]").lower().rstrip(".")
+
+
+def is_name(host: str) -> bool:
+    """Whether a host may be a name at all: no label is empty or too long as it is asked for (RFC 1035, 2.3.4)."""
+    try:
+        asked = plain_host(host).encode("idna")
+    except UnicodeError:
+        return False
+    return 0 < len(asked) <= LONGEST_NAME
 
 
 def is_local_name(host: str) -> bool:

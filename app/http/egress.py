@@ -16,7 +16,16 @@ import httpx
 
 from app.core.errors import InvalidInput, OutboundRefused
 from app.core.settings import Network
-from app.http.addresses import LOOPBACK, Address, AddressError, is_local_name, is_public, is_within, literal_address
+from app.http.addresses import (
+    LOOPBACK,
+    Address,
+    AddressError,
+    is_local_name,
+    is_name,
+    is_public,
+    is_within,
+    literal_address,
+)
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 SocketOption = tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
@@ -63,6 +72,8 @@ def _host_problem(host: str, allow: Sequence[Network], *, plain: bool) -> str | 
         address = literal_address(host)
     except AddressError:
         return f"{host} is neither a host name nor an address."
+    if address is None and not is_name(host):
+        return "A host name has labels of 1 to 63 characters between its dots, and 253 in all."
     if address is None:
         return "Plain http is not allowed; use https." if plain and not allow else None
     return _refusal(address, allow, plain=plain)
@@ -81,6 +92,8 @@ def _refusal(address: Address, allow: Sequence[Network], *, plain: bool) -> str 
 
 async def resolve_by_system(host: str, port: int) -> Sequence[str]:
     """Every address of a name, in the order of preference (RFC 6724). Raises OSError where there is none."""
+    if not is_name(host):
+        raise OSError(f"{host[:100]} is no name")
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 

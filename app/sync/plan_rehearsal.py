@@ -50,7 +50,6 @@ _COPIES = {
     "accounts": _ACCOUNTS,
     "entry_users": _MINE,
     "entry_years": None,
-    "stray_uses": _MINE,
     "history": None,
     "sync_reads": None,
     "sync_seen": None,

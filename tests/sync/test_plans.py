@@ -13,8 +13,7 @@ import pytest_asyncio
 from app import plans
 from app.access.principal import Principal
 from app.activity.keyset import Slice
-from app.connectors.contract import Check, Use
-from app.core.clock import now, today
+from app.connectors.contract import Check
 from app.core.errors import Conflict, CursorRefused, VendorBusy
 from app.models import Instance, Plan, Sync
 from app.sync import plan_run
@@ -374,15 +373,6 @@ async def test_a_held_plan_is_old_once_the_settings_would_judge_otherwise(
     held = await look(world, (await world.sync(users=CROWD[6:])).held_plan_id)
     await world.configure(**{setting: value})
     assert (await stale(world, held) is not None) == old
-
-
-async def test_a_plan_counts_uses_that_came_between_the_lists_and_the_log(world: World) -> None:
-    use = Use("ledger", "late", now())
-    await world.sync(users=[user("ada")], applications=[application("ledger")], seats={"ledger": ["ada"]}, uses=[use])
-    made = await plan(world, users=[user("ada"), user("late")], seats={"ledger": ["ada", "late"]}, uses=[])
-    assert (made.status, made.counts["created"]) == ("ready", 2)
-    await apply(world, made)
-    assert await world.days("ledger", "late") == [today()]
 
 
 async def test_users_without_accounts_are_held_as_people(opening: OpenWorld) -> None:
