@@ -1,12 +1,23 @@
-"""Time as the service sees it: aware, UTC, from one place."""
+"""Time as the service sees it: aware, UTC, from one place.
+
+`now` is this host's clock. What replicas must agree on (what is due, what is over) is judged by the database's.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+async def database_now(session: AsyncSession) -> datetime:
+    """The database's time at which the session's transaction began."""
+    return (await session.execute(select(func.now()))).scalar_one()
 
 
 def today() -> date:

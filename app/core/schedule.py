@@ -1,4 +1,5 @@
-"""When something with a schedule (an instance, a report) is due next. One function answers it, from the schedule alone.
+"""When something with a schedule (an instance, a report) is due next, and what has become due since, from the schedule
+alone.
 
 `every` fires at a phase that comes from the instance's id, counted from the Unix epoch, so that they spread and no
 fire moves with the length of a sync. `cron` has the five standard fields (0 and 7 are Sunday) in local time: each local
@@ -9,8 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from itertools import takewhile
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -24,6 +27,9 @@ SHORTEST = timedelta(minutes=1)
 LONGEST = timedelta(days=31)
 
 _EVERY = re.compile(EVERY_PATTERN)
+_DAY = timedelta(days=1)
+# How far back the latest fire is looked for, step by step, before all of an outage is walked through.
+_LOOKS = (timedelta(hours=1), _DAY, LONGEST)
 _UNITS = {"m": 60, "h": 3600, "d": 86400}
 _CRON_HELP = "Type five fields, minute hour day month weekday, such as '30 2 * * *'."
 
@@ -38,6 +44,41 @@ def next_fire(schedule: Mapping[str, Any] | None, owner_id: UUID, after: datetim
     if "every" in schedule:
         return _next_turn(_period(schedule["every"]), owner_id, after)
     return next(fire for fire in _cron_fires(schedule["cron"], _zone(schedule.get("timezone")), after) if fire > after)
+
+
+@dataclass(frozen=True, slots=True)
+class PassedFires:
+    """Fires that have come by some moment and are unanswered, in UTC. count is at least 1."""
+
+    first: datetime
+    latest: datetime
+    count: int
+
+
+def passed_fires(schedule: Mapping[str, Any], owner_id: UUID, due: datetime, at: datetime) -> PassedFires:
+    """The fires from `due`, which is the first of them, until `at` (aware), which is not before it.
+
+    All are counted, and years of them without effort.
+    """
+    following = next_fire(schedule, owner_id, due)
+    if following is None or following > at:
+        return PassedFires(due, due, 1)
+    return PassedFires(due, latest_fire(schedule, owner_id, due, at), 1 + _count_after(schedule, owner_id, due, at))
+
+
+def latest_fire(schedule: Mapping[str, Any], owner_id: UUID, due: datetime, at: datetime) -> datetime:
+    """The last of the fires from `due`, which is one, until `at`; found without walking through a long outage."""
+    latest = due
+    for look in (*_LOOKS, at - due):
+        begin = max(due, at - look)
+        fire = next_fire(schedule, owner_id, begin)
+        if fire is not None and fire <= at:
+            break
+    else:
+        return latest
+    while fire is not None and fire <= at:
+        latest, fire = fire, next_fire(schedule, owner_id, fire)
+    return latest
 
 
 def schedule_errors(schedule: object, *, at: str = "#/schedule") -> list[FieldError]:
@@ -97,11 +138,67 @@ def _zone(name: str | None) -> ZoneInfo:
     return ZoneInfo(name or "UTC")
 
 
-def _next_turn(period: timedelta, owner_id: UUID, after: datetime) -> datetime:
+def _count_after(schedule: Mapping[str, Any], owner_id: UUID, after: datetime, until: datetime) -> int:
+    """How many fires there are later than `after` and not later than `until`."""
+    if "every" in schedule:
+        length, phase = _turns(_period(schedule["every"]), owner_id)
+        return (int(until.timestamp()) - phase) // length - (int(after.timestamp()) - phase) // length
+    return _count_cron_fires(schedule["cron"], _zone(schedule.get("timezone")), after, until)
+
+
+def _turns(period: timedelta, owner_id: UUID) -> tuple[int, int]:
+    """Length and phase of an owner's turns, in seconds."""
     length = int(period.total_seconds())
-    phase = int.from_bytes(sha256(owner_id.bytes).digest()[:8]) % length
+    return length, int.from_bytes(sha256(owner_id.bytes).digest()[:8]) % length
+
+
+def _next_turn(period: timedelta, owner_id: UUID, after: datetime) -> datetime:
+    length, phase = _turns(period, owner_id)
     second = int(after.timestamp())
     return datetime.fromtimestamp(second + length - (second - phase) % length, UTC)
+
+
+def _count_cron_fires(cron: str, zone: ZoneInfo, after: datetime, until: datetime) -> int:
+    """Day by day: a day that no clock change touches has as many fires as any other on which the schedule fires at all;
+    the others are walked through.
+    """
+    minute, hour, days = cron.split(maxsplit=2)
+    local_after = _local(after, zone)
+    first, last = _midnight(local_after), _midnight(_local(until, zone))
+    whole_day = _fires_of_day(f"{minute} {hour} * * *", first, first - _DAY)
+    in_a_day = sum(1 for _ in whole_day) if last - first > _DAY else 0
+    count, latest = 0, after
+    # A clock that is put back over midnight shows the day before once more, so a day more is looked at.
+    for day in takewhile(lambda day: day <= last + _DAY, CronSim(f"0 0 {days}", first - timedelta(seconds=1))):
+        if first < day < last and _is_untouched(day, zone):
+            count += in_a_day
+            continue
+        for local in _fires_of_day(cron, day, local_after):
+            fire = _moment(local, zone)
+            if fire > until:
+                return count
+            if fire > latest:
+                count, latest = count + 1, fire
+    return count
+
+
+def _local(moment: datetime, zone: ZoneInfo) -> datetime:
+    """What the clock of a zone shows, without the zone."""
+    return moment.astimezone(zone).replace(tzinfo=None)
+
+
+def _midnight(local: datetime) -> datetime:
+    return local.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _fires_of_day(cron: str, day: datetime, after: datetime) -> Iterator[datetime]:
+    """Those after `after`. All are local times without a zone."""
+    return takewhile(lambda local: local < day + _DAY, CronSim(cron, max(after, day - timedelta(seconds=1))))
+
+
+def _is_untouched(day: datetime, zone: ZoneInfo) -> bool:
+    """Whether neither the day nor the one before it, whose skipped fires it may bear, is cut or stretched."""
+    return _moment(day, zone) - _moment(day - _DAY, zone) == _moment(day + _DAY, zone) - _moment(day, zone) == _DAY
 
 
 def _cron_fires(cron: str, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
@@ -109,7 +206,7 @@ def _cron_fires(cron: str, zone: ZoneInfo, after: datetime) -> Iterator[datetime
 
     The walk is over local times without a zone, for each of them fires once, however often the clock shows it.
     """
-    for local in CronSim(cron, after.astimezone(zone).replace(tzinfo=None)):
+    for local in CronSim(cron, _local(after, zone)):
         yield _moment(local, zone)
 
 

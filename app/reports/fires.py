@@ -7,17 +7,14 @@ one run, for the latest of them; a fire that comes while an earlier one's run is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
-from typing import Any
-from uuid import UUID
+from datetime import datetime
 
 import structlog
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.clock import now
-from app.core.schedule import LONGEST, next_fire
+from app.core.clock import database_now
+from app.core.schedule import latest_fire, next_fire
 from app.models import Report, ReportRun
 from app.reports.run_requests import UNFINISHED, request_run
 from app.sync.runtime import Runtime
@@ -26,7 +23,6 @@ log = structlog.get_logger()
 
 # Answered in one transaction: few, so that processes share many that are due at one moment.
 FIRES = 20
-_LOOKS = (timedelta(hours=1), timedelta(days=1), LONGEST)
 
 
 async def start_due_reports(runtime: Runtime) -> None:
@@ -34,7 +30,7 @@ async def start_due_reports(runtime: Runtime) -> None:
     whole = True
     while whole:
         async with runtime.database.session() as session:
-            whole = await answer_fires(session, now(), FIRES) == FIRES
+            whole = await answer_fires(session, await database_now(session), FIRES) == FIRES
 
 
 async def answer_fires(session: AsyncSession, at: datetime, limit: int) -> int:
@@ -73,18 +69,3 @@ async def _answer(session: AsyncSession, report: Report, at: datetime, *, busy: 
     run = await request_run(session, report, trigger="schedule", scheduled_for=fire)
     if run is None:
         log.info("due.report_answered_before", report_id=str(report.id), fire=fire.isoformat())
-
-
-def latest_fire(schedule: Mapping[str, Any], owner_id: UUID, due: datetime, at: datetime) -> datetime:
-    """The last of the fires from `due`, which is one, until `at`; found without walking through a long outage."""
-    latest = due
-    for look in (*_LOOKS, at - due):
-        begin = max(due, at - look)
-        fire = next_fire(schedule, owner_id, begin)
-        if fire is not None and fire <= at:
-            break
-    else:
-        return latest
-    while fire is not None and fire <= at:
-        latest, fire = fire, next_fire(schedule, owner_id, fire)
-    return latest

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.audit_store import make_months
 from app.access.rates import forget_uses
 from app.certifications.source_accounts import adopt_sources
-from app.core.clock import now
+from app.core.clock import database_now
 from app.core.queue import enqueue
 from app.erasure.requests import adopt_erasures
 from app.models import IdempotencyRecord, Instance, Sync, Tick
@@ -55,7 +55,7 @@ async def start_due_syncs(runtime: Runtime) -> None:
     whole = True
     while whole:
         async with runtime.database.session() as session:
-            whole = await answer_fires(session, now(), FIRES) == FIRES
+            whole = await answer_fires(session, await database_now(session), FIRES) == FIRES
 
 
 async def adopt_orphans(session: AsyncSession, lease_s: float) -> None:
@@ -111,7 +111,7 @@ async def tidy(runtime: Runtime) -> None:
     await forget_uses(runtime.database)
     await forget_runs(runtime)
     async with runtime.database.session() as session:
-        await session.execute(delete(IdempotencyRecord).where(IdempotencyRecord.created_at < now() - KEPT_ANSWERS))
+        await session.execute(delete(IdempotencyRecord).where(IdempotencyRecord.created_at < func.now() - KEPT_ANSWERS))
         await session.execute(delete(Tick).where(Tick.at < func.now() - FORGOTTEN_TICKS))
         await session.execute(
             text("DELETE FROM pgqueuer_log WHERE created < now() - CAST(:age AS interval)"), {"age": FORGOTTEN_JOBS}

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import Conflict
-from app.core.schedule import LONGEST, next_fire
+from app.core.schedule import PassedFires, next_fire, passed_fires
 from app.models import Instance, Sync
 from app.notifications.notify import notify
 from app.sync.requests import UNFINISHED, request_sync
@@ -25,8 +25,6 @@ log = structlog.get_logger()
 
 # A service that runs answers a fire within seconds; one later than this came while it was down.
 LATE = timedelta(seconds=15)
-# The longest schedule. Of fires that were missed longer ago only the first is counted.
-COUNTED = LONGEST
 
 
 async def answer_fires(session: AsyncSession, at: datetime, limit: int) -> int:
@@ -52,45 +50,36 @@ async def answer_fires(session: AsyncSession, at: datetime, limit: int) -> int:
 
 
 async def _answer(session: AsyncSession, instance: Instance, at: datetime, running: UUID | None) -> None:
-    fires = fires_until(instance, at)
+    due = instance.next_sync_at
     instance.next_sync_at = next_fire(instance.schedule, instance.id, at)
-    if not fires:
+    if instance.schedule is None or due is None:
         return
+    fires = passed_fires(instance.schedule, instance.id, due, at)
     if running is not None:
-        instance.skipped_fires += len(fires)
-        log.info("due.skipped", instance_id=str(instance.id), sync_id=str(running), fires=len(fires))
+        instance.skipped_fires += fires.count
+        log.info("due.skipped", instance_id=str(instance.id), sync_id=str(running), fires=fires.count)
         return
     try:
         async with session.begin_nested():
-            sync = await request_sync(session, instance, trigger="schedule", scheduled_for=fires[-1])
+            sync = await request_sync(session, instance, trigger="schedule", scheduled_for=fires.latest)
     except Conflict:
-        log.info("due.answered_before", instance_id=str(instance.id), fire=fires[-1].isoformat())
+        log.info("due.answered_before", instance_id=str(instance.id), fire=fires.latest.isoformat())
         return
-    sync.missed_fires = instance.skipped_fires + len(fires) - 1
+    sync.missed_fires = instance.skipped_fires + fires.count - 1
     instance.skipped_fires = 0
-    if len(fires) > 1 or at - fires[-1] > LATE:
+    if fires.count > 1 or at - fires.latest > LATE:
         await _tell_missed(session, instance, fires)
 
 
-def fires_until(instance: Instance, at: datetime) -> list[datetime]:
-    """The instance's turns that have come and are unanswered, in order; none for one without a schedule."""
-    fires: list[datetime] = []
-    fire = instance.next_sync_at
-    while instance.schedule is not None and fire is not None and fire <= at:
-        fires.append(fire)
-        fire = next_fire(instance.schedule, instance.id, max(fire, at - COUNTED))
-    return fires
-
-
-async def _tell_missed(session: AsyncSession, instance: Instance, fires: list[datetime]) -> None:
-    times = f"{fires[0]:%Y-%m-%d %H:%M} UTC"
-    if len(fires) > 1:
-        times = f"{len(fires)} times from {times} to {fires[-1]:%Y-%m-%d %H:%M} UTC"
+async def _tell_missed(session: AsyncSession, instance: Instance, fires: PassedFires) -> None:
+    times = f"{fires.first:%Y-%m-%d %H:%M} UTC"
+    if fires.count > 1:
+        times = f"{fires.count} times from {times} to {fires.latest:%Y-%m-%d %H:%M} UTC"
     await notify(
         session,
         "sync_missed",
         instance_id=instance.id,
-        key=f"sync_missed:{instance.id}:{int(fires[-1].timestamp())}",
+        key=f"sync_missed:{instance.id}:{int(fires.latest.timestamp())}",
         subject=f"{instance.name}: a scheduled sync did not start in time",
         text=f"The sync was due {times}, but the service was not running. One sync stands for all of it and starts "
         "now.\n\nIf that was not planned, look why the service was down.",

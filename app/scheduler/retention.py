@@ -4,14 +4,13 @@ all they say, erasures that are done, months of the audit. Books and their histo
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from app.access.audit_store import drop_months
-from app.core.clock import now
 from app.core.database import Database
 from app.sync.runtime import Runtime
 
 BATCH = 5000
+
+_SINCE = "SELECT now() - make_interval(days => $1)"
 
 _PLANS = """
     SELECT id FROM plans WHERE status IN ('applied', 'superseded', 'discarded', 'failed')
@@ -68,7 +67,7 @@ async def forget_old(runtime: Runtime) -> None:
     days = runtime.settings.retention_days
     for statement in _STATEMENTS:
         await _until_none(runtime.database, statement, days)
-    await drop_months(runtime.database, now() - timedelta(days=days))
+    await drop_months(runtime.database, await runtime.database.pool.fetchval(_SINCE, days))
 
 
 async def _until_none(database: Database, statement: str, days: int) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from app.core.clock import now
 from app.core.database import Connection, Database
 from app.events.publish import publish
 from app.notifications.notify import notify
@@ -23,7 +22,7 @@ _OVERDUE = """
 # Whom it concerns: the credential's owner, and the contacts of the instances that stop without it; where there are no
 # global recipients also whoever made the credential.
 _EXPIRING = """
-    SELECT c.id, c.name, c.expires_at, c.owner,
+    SELECT c.id, c.name, c.expires_at, now() AS at, c.owner,
         ARRAY(SELECT i.name FROM instances i WHERE i.credential_id = c.id ORDER BY i.name) AS instances,
         ARRAY(SELECT contact FROM instances i, unnest(i.contacts) AS contact WHERE i.credential_id = c.id) AS contacts,
         CASE WHEN NOT EXISTS (SELECT FROM notification_recipients) THEN c.created_by ->> 'email' END AS creator
@@ -36,7 +35,7 @@ _EXPIRING = """
 """
 
 _EXPIRING_TOKENS = """
-    SELECT w.id, w.name, w.token_expires_at AS expires_at,
+    SELECT w.id, w.name, w.token_expires_at AS expires_at, now() AS at,
         CASE WHEN NOT EXISTS (SELECT FROM notification_recipients) THEN w.created_by ->> 'email' END AS creator
     FROM webhooks w
     WHERE w.status = 'enabled' AND w.token_expires_at <= now() + $1::interval AND NOT EXISTS (
@@ -75,7 +74,7 @@ async def _warn_of_overdue(connection: Connection) -> None:
 
 async def _warn_of_expiring(connection: Connection) -> None:
     for row in await connection.fetch(_EXPIRING, EXPIRING):
-        over, ends = _end(row["expires_at"])
+        over, ends = _end(row["expires_at"], row["at"])
         used = f" It is used by {', '.join(row['instances'])}." if row["instances"] else ""
         told = await notify(
             connection,
@@ -94,7 +93,7 @@ async def _warn_of_expiring(connection: Connection) -> None:
 
 async def _warn_of_expiring_tokens(connection: Connection) -> None:
     for row in await connection.fetch(_EXPIRING_TOKENS, EXPIRING):
-        over, ends = _end(row["expires_at"])
+        over, ends = _end(row["expires_at"], row["at"])
         told = await notify(
             connection,
             "credential_expiring",
@@ -111,7 +110,7 @@ async def _warn_of_expiring_tokens(connection: Connection) -> None:
             await publish(connection, "credential.expiring", {**data, "reason": ends})
 
 
-def _end(expires_at: datetime) -> tuple[bool, str]:
-    """Whether it is over, and that in words."""
-    over = expires_at <= now()
+def _end(expires_at: datetime, at: datetime) -> tuple[bool, str]:
+    """Whether it is over by then, and that in words."""
+    over = expires_at <= at
     return over, f"{'expired' if over else 'expires'} at {expires_at:%Y-%m-%d %H:%M} UTC"

@@ -7,10 +7,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.core.clock import now
-from app.core.schedule import next_fire
+from app.core.schedule import latest_fire, next_fire
 from app.models import Report, ReportRun
-from app.reports.fires import answer_fires, latest_fire, start_due_reports
+from app.reports.fires import answer_fires, start_due_reports
 from app.sync.runtime import Runtime
+from tests.host_clock import put_host_clock
 from tests.reports.answering import answered, read, report
 
 HOURLY = {"cron": "0 * * * *", "timezone": "UTC"}
@@ -80,6 +81,30 @@ async def test_a_report_without_schedule_or_turn_is_left_alone(runtime: Runtime)
         assert await answer_fires(session, now(), 20) == 1
     assert await runs_of(runtime, later.id) == await runs_of(runtime, ended.id) == []
     assert await next_run_at(runtime, ended.id) is None
+
+
+async def test_on_a_host_whose_clock_is_ahead_no_report_runs_early(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn = now() + timedelta(minutes=2)
+    saved = await report(runtime, schedule=HOURLY, next_run_at=turn)
+    put_host_clock(monkeypatch, timedelta(minutes=3))
+    await start_due_reports(runtime)
+    assert await runs_of(runtime, saved.id) == []
+    assert await next_run_at(runtime, saved.id) == turn
+
+
+async def test_on_a_host_whose_clock_is_behind_a_report_runs_in_time(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true, saved = now(), await due(runtime, timedelta())
+    put_host_clock(monkeypatch, -timedelta(hours=3))
+    await start_due_reports(runtime)
+    (run,) = await runs_of(runtime, saved.id)
+    assert run.scheduled_for == saved.next_run_at
+    following = await next_run_at(runtime, saved.id)
+    assert following is not None
+    assert following > true
 
 
 async def test_a_run_keeps_the_definition_it_was_asked_with(runtime: Runtime) -> None:

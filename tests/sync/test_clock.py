@@ -17,9 +17,10 @@ from app.core.schedule import next_fire
 from app.instances import change, get, resume, stop
 from app.models import Instance, Sync
 from app.scheduler import due, syncing
-from app.scheduler.fires import answer_fires, fires_until
+from app.scheduler.fires import answer_fires
 from app.sync.runtime import Runtime
 from app.sync.slots import Slots
+from tests.host_clock import put_host_clock
 from tests.sync.world import World, user
 
 HOURLY = {"every": "1h"}
@@ -193,10 +194,59 @@ async def test_started_again_the_passed_over_fires_are_forgotten(world: World) -
     assert [(s.trigger, s.missed_fires) for s in await _syncs(world)][1:] == [("reactivate", 0), ("schedule", 0)]
 
 
-async def test_a_month_of_minutes_is_counted_without_effort(world: World) -> None:
-    instance = await world.instance()
-    instance.schedule, instance.next_sync_at = {"every": "1m"}, now() - timedelta(days=60)
-    assert len(fires_until(instance, now())) in range(31 * 1440, 31 * 1440 + 3)
+@pytest.mark.parametrize("schedule", [{"every": "1m"}, {"cron": "* * * * *", "timezone": "UTC"}])
+async def test_years_of_missed_minutes_are_all_counted_and_told(world: World, schedule: dict[str, str]) -> None:
+    at = now().replace(second=30, microsecond=0)
+    first = next_fire(schedule, world.instance_id, at - timedelta(days=6 * 365))
+    assert first is not None
+    await _schedule(world, schedule, first)
+    await _tick(world, at)
+    [sync] = await _syncs(world)
+    minutes = (at - first) // timedelta(minutes=1)
+    assert (sync.scheduled_for, sync.missed_fires) == (first + timedelta(minutes=minutes), minutes)
+    [text] = await _told(world)
+    assert f"{minutes + 1} times" in text
+
+
+async def test_on_a_host_whose_clock_is_ahead_no_fire_comes_early(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fire = now().replace(microsecond=0) + timedelta(minutes=2)
+    await _schedule(world, {"every": "1m"}, fire)
+    put_host_clock(monkeypatch, timedelta(minutes=3))
+    await due.start_due_syncs(world.runtime)
+    assert await _syncs(world) == []
+    assert (await world.instance()).next_sync_at == fire
+
+
+async def test_on_a_host_whose_clock_is_behind_no_fire_comes_late_or_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true = now()
+    fire = true.replace(microsecond=0) - timedelta(seconds=1)
+    await _schedule(world, HOURLY, fire)
+    put_host_clock(monkeypatch, -timedelta(hours=3))
+    await due.start_due_syncs(world.runtime)
+    [sync] = await _syncs(world)
+    assert sync.scheduled_for is not None
+    assert fire <= sync.scheduled_for <= true + timedelta(minutes=1)
+    following = (await world.instance()).next_sync_at
+    assert following is not None
+    assert following > true
+
+
+async def test_on_a_host_whose_clock_is_ahead_nothing_is_removed_early(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.fetch(
+        "INSERT INTO idempotency_records (caller, path, key, body_hash, status, sealed_answer)"
+        " VALUES ('somebody', '/v1/contracts', 'kept', '', 201, '')"
+    )
+    months = await world.fetch("SELECT count(*) FROM pg_inherits WHERE inhparent = 'audit_events'::regclass")
+    put_host_clock(monkeypatch, timedelta(days=2000))
+    await due.tidy(world.runtime)
+    assert await world.fetch("SELECT FROM idempotency_records WHERE key = 'kept'") != []
+    assert await world.fetch("SELECT count(*) FROM pg_inherits WHERE inhparent = 'audit_events'::regclass") == months
 
 
 def test_slots_count_in_all_and_for_each_host() -> None:

@@ -5,10 +5,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from app.core.schedule import next_fire, schedule_errors
+from app.core.schedule import next_fire, passed_fires, schedule_errors
 
 INSTANCE = UUID("0192f0c1-7a3e-7cc4-9b1d-3f1f6a0c1111")
 
@@ -151,3 +151,60 @@ def test_good_schedules(good: dict[str, Any] | None) -> None:
 )
 def test_bad_schedules_are_named(bad: object, pointer: str) -> None:
     assert [error.pointer for error in schedule_errors(bad)] == [pointer]
+
+
+def walked(schedule: dict[str, Any], due: datetime, at: datetime) -> tuple[int, datetime]:
+    """How many fires there are from `due` until `at`, and the last of them, one after the other."""
+    count, latest = 1, due
+    while (fire := next_fire(schedule, INSTANCE, latest)) is not None and fire <= at:
+        count, latest = count + 1, fire
+    return count, latest
+
+
+CRONS = [
+    "30 2 * * *", "0 */2 * * *", "*/17 1-3 * * *", "15,45 0,23 * * *", "0 3 * * SUN", "5 2 1,15 * 1", "0 0 * * *",
+    "59 23 28-31 * *", "7 * 31 * *",
+]  # fmt: skip
+# Changes of an hour, of half an hour, at midnight, and a day that never was (Apia, 30 December 2011).
+CHANGES = [
+    ("Europe/Berlin", "2026-03-29"), ("Europe/Berlin", "2026-10-25"), ("Australia/Lord_Howe", "2026-10-04"),
+    ("Australia/Lord_Howe", "2026-04-05"), ("Asia/Beirut", "2026-03-29"), ("America/Havana", "2026-11-01"),
+    ("Pacific/Apia", "2011-12-30"), ("UTC", "2026-01-31"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("zone", "change"), CHANGES)
+@settings(deadline=None)
+@example("0 0 * * *", -3 * 86400, 8 * 86400)
+@given(st.sampled_from(CRONS), st.integers(-6 * 86400, 86400), st.integers(0, 12 * 86400))
+def test_passed_fires_are_counted_as_if_each_had_been_looked_at(
+    zone: str, change: str, cron: str, begin_s: int, for_s: int
+) -> None:
+    schedule = {"cron": cron, "timezone": zone}
+    due = next_fire(schedule, INSTANCE, datetime.fromisoformat(change).replace(tzinfo=UTC) + timedelta(seconds=begin_s))
+    assert due is not None
+    at = due + timedelta(seconds=for_s)
+    passed = passed_fires(schedule, INSTANCE, due, at)
+    assert (passed.first, passed.count, passed.latest) == (due, *walked(schedule, due, at))
+
+
+@given(st.uuids(), st.sampled_from(["1m", "90m", "24h", "31d"]), st.integers(0, 40), st.floats(0, 0.99))
+def test_passed_turns_are_counted_as_if_each_had_been_looked_at(
+    instance: UUID, every: str, turns: int, part: float
+) -> None:
+    schedule = {"every": every}
+    due = next_fire(schedule, instance, datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=part))
+    assert due is not None
+    following = next_fire(schedule, instance, due)
+    assert following is not None
+    passed = passed_fires(schedule, instance, due, due + (turns + part) * (following - due))
+    assert (passed.first, passed.count) == (due, 1 + turns)
+    assert passed.latest == due + turns * (following - due)
+
+
+def test_years_of_fires_are_all_counted() -> None:
+    due, at = datetime(2020, 11, 22, 12, tzinfo=UTC), datetime(2026, 11, 22, 12, tzinfo=UTC)
+    minutes = (at - due) // timedelta(minutes=1)
+    assert passed_fires({"cron": "* * * * *"}, INSTANCE, due, at).count == 1 + minutes
+    # The hour that each of six autumns shows a second time has no fires then.
+    assert passed_fires(berlin("* * * * *"), INSTANCE, due, at).count == 1 + minutes - 6 * 60
