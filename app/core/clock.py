@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import func, select
@@ -18,6 +20,21 @@ def now() -> datetime:
 async def database_now(session: AsyncSession) -> datetime:
     """The database's time at which the session's transaction began."""
     return (await session.execute(select(func.now()))).scalar_one()
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseClock:
+    """The database's time, read once and carried on without asking again, whatever becomes of the host's clock.
+
+    read_at   the database's time.
+    read_s    seconds of the monotonic clock at that moment.
+    """
+
+    read_at: datetime
+    read_s: float = field(default_factory=time.monotonic)
+
+    def now(self) -> datetime:
+        return self.read_at + timedelta(seconds=time.monotonic() - self.read_s)
 
 
 def today() -> date:

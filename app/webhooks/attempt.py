@@ -14,7 +14,8 @@ import httpx
 import structlog
 
 from app.access.links import signatures_in
-from app.core import clock, tracing
+from app.core import tracing
+from app.core.clock import DatabaseClock
 from app.core.errors import OutboundRefused, SeatwiseError
 from app.http.bodies import AnswerCutOff, AnswerTooLarge
 from app.http.client import GuardedTransport
@@ -57,6 +58,7 @@ class _Exchange:
 class _Trial:
     """What is known while an attempt is made."""
 
+    clock: DatabaseClock
     at: datetime
     began: float
     secrets: list[str] = field(default_factory=list, repr=False)
@@ -70,15 +72,19 @@ async def attempt(
     *,
     test: bool = False,
     transport: GuardedTransport | None = None,
+    clock: DatabaseClock | None = None,
 ) -> Outcome:
     """Send a message once; what came of it, whatever that is.
 
     body        the whole JSON body.
     test        ask a SailPoint workflow at its test endpoint, where nothing runs.
     transport   the caller's; else one is made for this attempt.
+    clock       the caller's, by which the message is dated; else the database is asked.
     Raises the database's own errors only.
     """
-    trial = _Trial(clock.now(), time.monotonic(), secrets=signatures_in(body))
+    if clock is None:
+        clock = DatabaseClock(await runtime.database.pool.fetchval("SELECT clock_timestamp()"))
+    trial = _Trial(clock, clock.now(), time.monotonic(), secrets=signatures_in(body))
     async with AsyncExitStack() as stack:
         own = transport if transport is not None else await stack.enter_async_context(transport_for(runtime))
         exchange = await _exchange(runtime, own, target, str(message_id), body, trial, test=test)
@@ -180,7 +186,7 @@ def _outcome(trial: _Trial, exchange: _Exchange, target: Target, *, test: bool) 
     _tell_deprecated(target, answer)
     runs = target.format == "sailpoint_workflow" and not test
     verdict = judge(answer.status_code, answer.content, runs_workflow=runs)
-    told = told_wait(answer.headers, clock.now(), by_reset=False, uniform=lambda: 0.0)
+    told = told_wait(answer.headers, trial.clock.now(), by_reset=False, uniform=lambda: 0.0)
     return Outcome(
         ok=verdict.error is None,
         status_code=answer.status_code,

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from app.core import locks
+from app.core.clock import DatabaseClock
 from app.core.database import Connection
 from app.webhooks.target import Target
 
@@ -39,7 +40,7 @@ CLAIM = """
     FROM picked p, webhooks w WHERE d.id = p.id AND w.id = d.webhook_id
     RETURNING d.id, d.message_id, d.event, d.event_id, d.run_id, d.series, d.page, d.pages, d.first_row, d.rows,
         d.link_until, d.tries, d.created_at, w.failing_since IS NOT NULL AS was_failing,
-        w.id AS webhook_id, w.url, w.format, w.auth, w.sealed, w.sealed_signing
+        clock_timestamp() AS claimed_at, w.id AS webhook_id, w.url, w.format, w.auth, w.sealed, w.sealed_signing
 """
 
 _RENEW = """
@@ -64,6 +65,7 @@ class Claim:
     """A delivery that this process has under way.
 
     was_failing   whether nothing had got through to its webhook lately, when it was claimed.
+    clock         the database's time from then on.
     """
 
     id: UUID
@@ -81,11 +83,12 @@ class Claim:
     created_at: datetime
     was_failing: bool
     target: Target
+    clock: DatabaseClock
 
     @classmethod
     def of(cls, row: Any) -> Claim:
         target = Target(row["webhook_id"], row["url"], row["format"], row["auth"], row["sealed"], row["sealed_signing"])
-        return cls(**{name: row[name] for name in _OWN}, target=target)
+        return cls(**{name: row[name] for name in _OWN}, target=target, clock=DatabaseClock(row["claimed_at"]))
 
 
 async def claim(connection: Connection, at_most: int) -> list[Claim]:

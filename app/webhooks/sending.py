@@ -9,7 +9,6 @@ from uuid import UUID
 
 import structlog
 
-from app.core import clock
 from app.core.database import Record
 from app.core.faults import is_database_fault
 from app.sync.runtime import Runtime
@@ -39,13 +38,13 @@ class Sender:
         try:
             outcome = await self._outcome(claim, events)
         except NothingToTell as error:
-            return Settled(claim, _never_sent(str(error)), None)
+            return Settled(claim, _never_sent(claim, str(error)), None)
         except Exception as error:
             if is_database_fault(error):
                 log.warning("delivery.put_off", delivery_id=str(claim.id), error=type(error).__name__)
                 return None
             log.exception("delivery.broken", delivery_id=str(claim.id), error=type(error).__name__)
-            outcome = _never_sent("An internal error; the log of the service tells more.")
+            outcome = _never_sent(claim, "An internal error; the log of the service tells more.")
         settled = Settled(claim, outcome, self._wait(claim, outcome))
         _tell(settled)
         return settled
@@ -53,7 +52,9 @@ class Sender:
     async def _outcome(self, claim: Claim, events: Mapping[UUID, Record]) -> Outcome:
         body = await self._bodies.of(claim, events)
         async with self.transports.lent(claim.target.id) as transport:
-            return await attempt(self.runtime, claim.target, claim.message_id, body, transport=transport)
+            return await attempt(
+                self.runtime, claim.target, claim.message_id, body, transport=transport, clock=claim.clock
+            )
 
     def _wait(self, claim: Claim, outcome: Outcome) -> float | None:
         if outcome.gone:
@@ -64,8 +65,8 @@ class Sender:
         await self.transports.close_resting(0.0)
 
 
-def _never_sent(error: str) -> Outcome:
-    return Outcome(False, None, 0, error, None, None, None, False, clock.now())
+def _never_sent(claim: Claim, error: str) -> Outcome:
+    return Outcome(False, None, 0, error, None, None, None, False, claim.clock.now())
 
 
 def _tell(settled: Settled) -> None:
