@@ -13,7 +13,7 @@ from app.access.principal import Principal
 from app.activity.keyset import fetch_in
 from app.connectors import registry
 from app.connectors.manifest import Manifest
-from app.core.clock import now
+from app.core.clock import database_now, now
 from app.core.errors import Conflict, FieldError, InvalidInput, NotFound
 from app.core.ids import new_id
 from app.core.schedule import next_fire, schedule_errors
@@ -85,7 +85,7 @@ async def change(session: AsyncSession, settings: Settings, instance: Instance, 
     if instance.status == "live":
         _require_complete(await missing(session, instance))
     if "schedule" in sent and instance.status == "live":
-        instance.next_sync_at = next_fire(instance.schedule, instance.id, now())
+        instance.next_sync_at = next_fire(instance.schedule, instance.id, await database_now(session))
     instance.updated_at = now()
     await session.flush()
 
@@ -244,11 +244,10 @@ def _subjects(instance: Instance) -> dict[str, Any]:
 
 
 async def _go_live(session: AsyncSession, instance: Instance, *, trigger: Trigger, by: Principal) -> Sync:
-    at = now()
     instance.status = "live"
-    instance.next_sync_at = next_fire(instance.schedule, instance.id, at)
+    instance.next_sync_at = next_fire(instance.schedule, instance.id, await database_now(session))
     instance.skipped_fires = 0
-    instance.updated_at = at
+    instance.updated_at = now()
     await session.flush()
     return await request_sync(session, instance, trigger=trigger, by=by.as_creator())
 

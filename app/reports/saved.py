@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.principal import Principal
 from app.activity.keyset import fetch_in
-from app.core.clock import now
+from app.core.clock import database_now, now
 from app.core.errors import Conflict, FieldError, InvalidInput, NotFound
 from app.core.ids import new_id
 from app.core.schedule import next_fire, schedule_errors
@@ -77,7 +77,7 @@ async def _apply(session: AsyncSession, report: Report, sent: Mapping[str, Any])
             setattr(report, name, sent[name])
     if "schedule" in sent and (schedule != report.schedule or report.next_run_at is None):
         report.schedule = schedule
-        report.next_run_at = next_fire(schedule, report.id, now())
+        report.next_run_at = next_fire(schedule, report.id, await database_now(session))
 
 
 def _value(report: Report, sent: Mapping[str, Any], name: str) -> Any:

@@ -219,6 +219,26 @@ async def test_on_a_host_whose_clock_is_ahead_no_fire_comes_early(
     assert (await world.instance()).next_sync_at == fire
 
 
+@pytest.mark.parametrize("wrong", [timedelta(hours=-3), timedelta(hours=3)])
+async def test_a_schedule_counts_from_the_databases_time_on(
+    world: World, monkeypatch: pytest.MonkeyPatch, wrong: timedelta
+) -> None:
+    await _schedule(world, None, None)
+    true = now()
+    put_host_clock(monkeypatch, wrong)
+    async with world.runtime.database.session() as session:
+        instance = await get(session, world.instance_id, lock=True)
+        instance.options = OKTA
+        await change(session, world.runtime.settings, instance, {"schedule": HOURLY})
+        changed = instance.next_sync_at
+        await stop(session, instance, by=SOMEBODY)
+        await resume(session, instance, by=SOMEBODY)
+        resumed = instance.next_sync_at
+    for fire in (changed, resumed):
+        assert fire is not None
+        assert true < fire <= true + timedelta(hours=1, minutes=1)
+
+
 async def test_on_a_host_whose_clock_is_behind_no_fire_comes_late_or_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
