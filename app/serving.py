@@ -119,8 +119,9 @@ async def _ask_once(application: FastAPI) -> None:
     """Answer one request before anybody is let in: FastAPI makes its routes ready at the first one, which takes some
     tenths of a second, and nobody else is answered meanwhile.
     """
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="http://localhost") as client:
-        await client.get("/healthz")
+    inside = httpx.ASGITransport(application)
+    answer = await inside.handle_async_request(httpx.Request("GET", "http://localhost/healthz"))
+    await answer.aread()
 
 
 def _keep_what_is_there() -> None:

@@ -11,12 +11,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import asyncpg
 import structlog
 from prometheus_client import CollectorRegistry, Gauge
 from sqlalchemy.pool import QueuePool
 
 from app.core.database import Database, Record
-from app.core.faults import is_database_fault
 
 FRESH_S = 10.0
 log = structlog.get_logger(__name__)
@@ -191,9 +191,7 @@ class Gauges:
             async with database.pool.acquire(timeout=2) as connection:
                 for each in FIGURES:
                     self._show(each, await connection.fetch(each.sql, timeout=5))
-        except Exception as error:
-            if not is_database_fault(error):
-                raise
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             log.warning("figures_not_looked_up", error=type(error).__name__)
         else:
             self._answered_at = time.monotonic()
