@@ -1,8 +1,7 @@
-"""How often one caller may ask: so many requests within each minute of the clock, counted over all replicas."""
+"""How often one caller may ask: so many requests in each minute of the database's clock, counted over all replicas."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -11,11 +10,13 @@ from app.core.errors import TooManyRequests
 
 MINUTE_S = 60
 
-_COUNT = """
-    INSERT INTO key_uses (key_id, minute, uses) VALUES ($1, $2, 1)
-    ON CONFLICT (key_id, minute) DO UPDATE SET uses = key_uses.uses + 1 RETURNING uses
+_SECOND = "floor(extract(epoch FROM now()))::bigint"
+_COUNT = f"""
+    INSERT INTO key_uses (key_id, minute, uses) VALUES ($1, {_SECOND} / {MINUTE_S}, 1)
+    ON CONFLICT (key_id, minute) DO UPDATE SET uses = key_uses.uses + 1
+    RETURNING uses, {_SECOND} % {MINUTE_S} AS passed
 """
-_FORGET = "DELETE FROM key_uses WHERE minute < $1"
+_FORGET = f"DELETE FROM key_uses WHERE minute < {_SECOND} / {MINUTE_S} - 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,10 @@ class Rate:
 
 async def count_use(database: Database, caller: UUID, limit: int) -> Rate:
     """Count one request of a caller."""
-    minute, passed = divmod(int(time.time()), MINUTE_S)
-    used = await database.pool.fetchval(_COUNT, caller, minute)
-    return Rate(limit, used, MINUTE_S - passed)
+    (row,) = await database.pool.fetch(_COUNT, caller)
+    return Rate(limit, row["uses"], MINUTE_S - row["passed"])
 
 
 async def forget_uses(database: Database) -> None:
     """Remove the counts of minutes that are over."""
-    await database.pool.execute(_FORGET, int(time.time()) // MINUTE_S - 1)
+    await database.pool.execute(_FORGET)
