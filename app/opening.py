@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ from app.access.audit_store import make_months
 from app.core import embedded
 from app.core.database import Database, open_database
 from app.core.errors import SeatwiseError, Unavailable
+from app.core.private_files import kept_text
 from app.core.schema import migrate
 from app.core.settings import Settings
 from app.models import SigningKey
@@ -104,15 +104,7 @@ def _encryption_keys(settings: Settings) -> str:
 
 def _generated_keys(data_dir: Path) -> str:
     data_dir.mkdir(parents=True, exist_ok=True)
-    file = data_dir / KEY_FILE
-    try:
-        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return file.read_text().strip()
-    with os.fdopen(handle, "w") as stream:
-        keys = generate_key()
-        stream.write(keys + "\n")
-    return keys
+    return kept_text(data_dir / KEY_FILE, generate_key)
 
 
 async def prove_keys(database: Database, vault: Vault) -> None:

