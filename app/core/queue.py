@@ -7,6 +7,7 @@ statement itself.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -26,12 +27,28 @@ async def enqueue(
 
     The job goes on in the trace that it is asked for in.
     """
+    await enqueue_on(await _connection_of(session), job, payload, key=key, after_s=after_s)
+
+
+async def enqueue_each(session: AsyncSession, job: str, payloads: Mapping[str, dict[str, Any]]) -> None:
+    """The same for several payloads by their keys, in one statement."""
+    connection = await _connection_of(session)
+    await Queries.from_asyncpg_connection(connection).enqueue(  # type: ignore[arg-type]  # a pool's proxy does as well
+        [job] * len(payloads),
+        [msgspec.json.encode(tracing.carried(payload)) for payload in payloads.values()],
+        [0] * len(payloads),
+        dedupe_key=list(payloads),
+        on_conflict="skip",
+    )
+
+
+async def _connection_of(session: AsyncSession) -> Connection:
     await session.execute(text("SELECT 1"))
     raw = await (await session.connection()).get_raw_connection()
-    driver = raw.driver_connection
+    driver: Connection | None = raw.driver_connection
     if driver is None:
         raise RuntimeError("the session has no driver connection")
-    await enqueue_on(driver, job, payload, key=key, after_s=after_s)
+    return driver
 
 
 async def enqueue_on(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import structlog
-from sqlalchemy import delete, func, or_, select, text
+from sqlalchemy import Uuid, delete, exists, func, literal, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -21,7 +23,7 @@ from app.plans import adopt_plans
 from app.reports.fires import start_due_reports
 from app.reports.retention import forget_runs
 from app.reports.run_requests import adopt_runs
-from app.scheduler.fires import answer_fires
+from app.scheduler.fires import LATE, answer_fires
 from app.scheduler.retention import forget_old
 from app.sync.removal import REMOVAL_JOB, removal_key
 from app.sync.requests import SYNC_JOB, UNFINISHED, job_key
@@ -32,8 +34,10 @@ log = structlog.get_logger()
 Step = Callable[[Runtime], Awaitable[None]]
 
 BATCH = 100
-# Answered in one transaction: few, so that the first of many due at one moment start soon, and processes share them.
-FIRES = 20
+# Answered in one transaction, so that the first of many due at one moment start soon, and processes share them.
+FIRES = 100
+# A tick with much to do says again that it is alive, well within the silence that stands for an outage.
+SAID_AGAIN_S = 5.0
 KEPT_ANSWERS = timedelta(hours=24)
 FORGOTTEN_TICKS = timedelta(hours=1)
 # Longer than anybody looks for what became of a job; the queue itself never forgets.
@@ -41,21 +45,28 @@ FORGOTTEN_JOBS = timedelta(hours=24)
 
 
 async def tick(runtime: Runtime) -> None:
-    """Say that this process is alive, then take each step; one that fails keeps no other from its turn."""
-    await _say_alive(runtime)
+    """Say that this process is alive, and take each step; one that fails keeps no other from its turn.
+
+    After an outage that is said once the first step is taken: by the silence until then its fires are known as missed.
+    """
+    said_at = time.monotonic() if await _say_alive(runtime, after_silence=False) else -math.inf
     for step in STEPS:
         try:
             await step(runtime)
         except Exception as error:  # noqa: BLE001  whatever it was, the next step and the next tick come
             log.warning("tick.failed", step=step.__name__, error=type(error).__name__, detail=str(error)[:200])
+        if time.monotonic() - said_at > SAID_AGAIN_S:
+            await _say_alive(runtime, after_silence=True)
+            said_at = time.monotonic()
 
 
 async def start_due_syncs(runtime: Runtime) -> None:
     """Answer each fire that has come, batch by batch, in transactions of their own."""
-    whole = True
-    while whole:
+    while True:
         async with runtime.database.session() as session:
-            whole = await answer_fires(session, await database_now(session), FIRES) == FIRES
+            if await answer_fires(session, await database_now(session), FIRES) < FIRES:
+                return
+        await _say_alive(runtime, after_silence=False)
 
 
 async def adopt_orphans(session: AsyncSession, lease_s: float) -> None:
@@ -119,10 +130,16 @@ async def tidy(runtime: Runtime) -> None:
     await forget_old(runtime)
 
 
-async def _say_alive(runtime: Runtime) -> None:
+async def _say_alive(runtime: Runtime, *, after_silence: bool) -> bool:
+    """Whether it was said; with `after_silence` also when no process has said so lately."""
+    heard = select(literal(runtime.process_id, Uuid))
+    if not after_silence:
+        heard = heard.where(exists().where(Tick.at > func.now() - LATE))
     async with runtime.database.session() as session:
-        await session.execute(
+        said = await session.scalar(
             insert(Tick)
-            .values(process=runtime.process_id)
+            .from_select(["process"], heard)
             .on_conflict_do_update(index_elements=[Tick.process], set_={"at": func.now()})
+            .returning(Tick.process)
         )
+    return said is not None

@@ -3,7 +3,8 @@
 The turn of an instance and the sync that answers it are one transaction on the locked instance, so that of many
 processes one answers, and one that is killed leaves the turn to the next. A sync that answers the latest of several
 fires stands for the earlier ones too: `missed_fires` counts those that passed while nothing ran, and those that were
-passed over because a sync of the instance was running.
+passed over because a sync of the instance was running. Told as missed is what came while no process ticked; what a busy
+one answers late is late only.
 """
 
 from __future__ import annotations
@@ -15,15 +16,14 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.errors import Conflict
 from app.core.schedule import PassedFires, next_fire, passed_fires
-from app.models import Instance, Sync
+from app.models import Instance, Sync, Tick
 from app.notifications.notify import notify
-from app.sync.requests import UNFINISHED, request_sync
+from app.sync.requests import UNFINISHED, Fire, request_scheduled
 
 log = structlog.get_logger()
 
-# A service that runs answers a fire within seconds; one later than this came while it was down.
+# A service that runs ticks within seconds; one that has not for so long was away.
 LATE = timedelta(seconds=15)
 
 
@@ -44,31 +44,38 @@ async def answer_fires(session: AsyncSession, at: datetime, limit: int) -> int:
         Sync.instance_id.in_([instance.id for instance in instances]), Sync.status.in_(UNFINISHED)
     )
     busy = {row.instance_id: row.id for row in await session.execute(running)} if instances else {}
-    for instance in instances:
-        await _answer(session, instance, at, busy.get(instance.id))
+    turns = [(each, fires) for each in instances if (fires := _take_turn(each, at, busy.get(each.id)))]
+    answered = await request_scheduled(
+        session, [Fire(each, fires.latest, each.skipped_fires + fires.count - 1) for each, fires in turns]
+    )
+    away = bool(answered) and await _was_away(session, at)
+    for instance, fires in turns:
+        if instance.id not in answered:
+            log.info("due.answered_before", instance_id=str(instance.id), fire=fires.latest.isoformat())
+            continue
+        instance.skipped_fires = 0
+        if away and (fires.count > 1 or at - fires.latest > LATE):
+            await _tell_missed(session, instance, fires)
     return len(instances)
 
 
-async def _answer(session: AsyncSession, instance: Instance, at: datetime, running: UUID | None) -> None:
+def _take_turn(instance: Instance, at: datetime, running: UUID | None) -> PassedFires | None:
+    """Set the instance's next turn. The fires that a sync is to be asked for now: none while one is running."""
     due = instance.next_sync_at
     instance.next_sync_at = next_fire(instance.schedule, instance.id, at)
     if instance.schedule is None or due is None:
-        return
+        return None
     fires = passed_fires(instance.schedule, instance.id, due, at)
     if running is not None:
         instance.skipped_fires += fires.count
         log.info("due.skipped", instance_id=str(instance.id), sync_id=str(running), fires=fires.count)
-        return
-    try:
-        async with session.begin_nested():
-            sync = await request_sync(session, instance, trigger="schedule", scheduled_for=fires.latest)
-    except Conflict:
-        log.info("due.answered_before", instance_id=str(instance.id), fire=fires.latest.isoformat())
-        return
-    sync.missed_fires = instance.skipped_fires + fires.count - 1
-    instance.skipped_fires = 0
-    if fires.count > 1 or at - fires.latest > LATE:
-        await _tell_missed(session, instance, fires)
+        return None
+    return fires
+
+
+async def _was_away(session: AsyncSession, at: datetime) -> bool:
+    """Whether no process has ticked lately, which stands until one that is back has answered what came meanwhile."""
+    return await session.scalar(select(Tick.process).where(Tick.at > at - LATE).limit(1)) is None
 
 
 async def _tell_missed(session: AsyncSession, instance: Instance, fires: PassedFires) -> None:
@@ -81,6 +88,6 @@ async def _tell_missed(session: AsyncSession, instance: Instance, fires: PassedF
         instance_id=instance.id,
         key=f"sync_missed:{instance.id}:{int(fires.latest.timestamp())}",
         subject=f"{instance.name}: a scheduled sync did not start in time",
-        text=f"The sync was due {times}, but the service was not running. One sync stands for all of it and starts "
-        "now.\n\nIf that was not planned, look why the service was down.",
+        text=f"The sync was due {times}, but the service was not running, or had no database. One sync stands for all "
+        "of it and starts now.\n\nIf that was not planned, look why the service was down.",
     )

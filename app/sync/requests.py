@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -12,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import now
 from app.core.errors import Conflict, NotFound
-from app.core.queue import enqueue
+from app.core.queue import enqueue, enqueue_each
 from app.models import Instance, Sync
 from app.sync.announce import tell_changes
 
@@ -52,6 +54,36 @@ async def request_sync(
     instance.last_sync_id = sync_id
     await enqueue(session, SYNC_JOB, {"sync_id": str(sync_id)}, key=job_key(sync_id))
     return await session.get_one(Sync, sync_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Fire:
+    """A time that a schedule names, and how many others its sync stands for."""
+
+    instance: Instance
+    at: datetime
+    missed: int
+
+
+async def request_scheduled(session: AsyncSession, fires: Sequence[Fire]) -> set[UUID]:
+    """Put a sync for each fire on the books and in the queue; one fire for an instance, and no effort for each.
+
+    Answers the ids of the instances that got one. The others have one that is unfinished, or answered that fire before.
+    """
+    if not fires:
+        return set()
+    rows = [
+        {"instance_id": f.instance.id, "trigger": "schedule", "scheduled_for": f.at, "missed_fires": f.missed}
+        for f in fires
+    ]
+    made = await session.execute(
+        insert(Sync).values(rows).on_conflict_do_nothing().returning(Sync.instance_id, Sync.id)
+    )
+    sync_ids: dict[UUID, UUID] = {row.instance_id: row.id for row in made}
+    for fire in fires:
+        fire.instance.last_sync_id = sync_ids.get(fire.instance.id, fire.instance.last_sync_id)
+    await enqueue_each(session, SYNC_JOB, {job_key(each): {"sync_id": str(each)} for each in sync_ids.values()})
+    return set(sync_ids)
 
 
 async def cancel_sync(session: AsyncSession, sync_id: UUID) -> Sync:

@@ -82,6 +82,15 @@ async def _fire(database_url: str, ids: list[str], when: str = "now()") -> Any:
     return rows[0][0]
 
 
+async def _let_pass(database_url: str, time: str) -> None:
+    """As if that much time had passed since any process ticked."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute(f"UPDATE ticks SET at = at - interval '{time}'")
+    finally:
+        await connection.close()
+
+
 async def _answers(database_url: str, fire: Any) -> list[asyncpg.Record]:
     connection = await asyncpg.connect(database_url)
     try:
@@ -144,6 +153,7 @@ async def test_a_fire_that_came_while_all_were_down_runs_late_and_is_told(databa
             ids = await _launch(caller, vendor, ["Away 1", "Away 2"])
             running[0].kill()
             fire = await _fire(database_url, ids, "now() - interval '10 minutes'")
+            await _let_pass(database_url, "11 minutes")
             running[0].start()
             await running[0].ready()
             await _settled(database_url, fire, 2)

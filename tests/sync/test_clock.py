@@ -134,8 +134,8 @@ async def test_many_clocks_at_once_start_one_sync_for_each_fire(world: World) ->
     assert [sync.scheduled_for for sync in await _syncs(world)] == [first]
 
 
-async def test_two_hundred_due_at_one_second_are_all_asked_for_in_one_turn(world: World) -> None:
-    moment = now() - timedelta(seconds=1)
+async def _many(world: World, count: int, moment: datetime) -> None:
+    """So many instances whose turn is at one moment."""
     source = await world.instance()
     async with world.runtime.database.session() as session:
         session.add_all(
@@ -152,14 +152,68 @@ async def test_two_hundred_due_at_one_second_are_all_asked_for_in_one_turn(world
                 created_by={},
                 next_sync_at=moment,
             )
-            for number in range(200)
+            for number in range(count)
         )
+
+
+_OF_MANY = "JOIN instances i ON i.id = instance_id WHERE i.name LIKE 'One of many%'"
+
+
+async def _forget_many(world: World) -> None:
+    await world.fetch("DELETE FROM ticks")
+    await world.fetch("DELETE FROM notifications WHERE kind = 'sync_missed'")
+    await world.fetch("DELETE FROM instances WHERE name LIKE 'One of many%'")
+
+
+async def test_two_hundred_due_at_one_second_are_all_asked_for_in_one_turn(world: World) -> None:
+    moment = now() - timedelta(seconds=1)
+    await _many(world, 200, moment)
     await due.start_due_syncs(world.runtime)
-    rows = await world.fetch(
-        "SELECT s.scheduled_for FROM syncs s JOIN instances i ON i.id = s.instance_id WHERE i.name LIKE 'One of many%'"
+    rows = await world.fetch(f"SELECT s.scheduled_for FROM syncs s {_OF_MANY}")
+    asked = await world.fetch(
+        f"SELECT DISTINCT s.id FROM syncs s JOIN pgqueuer q ON q.dedupe_key = 'sync:' || s.id {_OF_MANY}"
     )
+    last = await world.fetch(f"SELECT FROM syncs s {_OF_MANY} AND i.last_sync_id = s.id")
+    await _forget_many(world)
     assert [row["scheduled_for"] for row in rows] == [moment] * 200
-    await world.fetch("UPDATE instances SET status = 'inactive' WHERE name LIKE 'One of many%'")
+    assert (len(asked), len(last)) == (200, 200)
+
+
+async def test_what_a_busy_process_answers_late_is_not_told_as_missed(world: World) -> None:
+    await due.tick(world.runtime)
+    await _many(world, 5, now() - timedelta(minutes=5))
+    await due.tick(world.runtime)
+    rows = await world.fetch(f"SELECT FROM syncs s {_OF_MANY}")
+    told = await world.fetch(f"SELECT FROM notifications n {_OF_MANY}")
+    await _forget_many(world)
+    assert (len(rows), len(told)) == (5, 0)
+
+
+async def test_all_that_came_in_an_outage_is_told_however_many_batches_it_takes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(due, "FIRES", 2)
+    await due.tick(world.runtime)
+    await world.fetch("UPDATE ticks SET at = at - interval '10 minutes'")
+    await _many(world, 5, now() - timedelta(minutes=5))
+    await due.tick(world.runtime)
+    told = await world.fetch(f"SELECT FROM notifications n {_OF_MANY} AND n.kind = 'sync_missed'")
+    back = await world.fetch("SELECT FROM ticks WHERE at > now() - interval '5 seconds'")
+    await _forget_many(world)
+    assert (len(told), len(back)) == (5, 1)
+
+
+async def test_whoever_answers_batch_after_batch_goes_on_saying_that_it_is_alive(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(due, "FIRES", 2)
+    await due.tick(world.runtime)
+    await _many(world, 4, now() - timedelta(seconds=20))
+    await world.fetch("UPDATE ticks SET at = now() - interval '14 seconds'")
+    await due.start_due_syncs(world.runtime)
+    heard = await world.fetch("SELECT FROM ticks WHERE at > now() - interval '5 seconds'")
+    await _forget_many(world)
+    assert len(heard) == 1
 
 
 async def test_stopped_and_unscheduled_instances_have_no_turn(world: World) -> None:
