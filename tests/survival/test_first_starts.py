@@ -218,6 +218,29 @@ async def test_a_server_that_was_killed_while_it_started_is_no_hindrance(
         await asyncio.to_thread(server.stop)
 
 
+async def test_a_server_that_was_killed_as_it_rolled_back_new_tables_recovers(own_cluster: Path) -> None:
+    server = await asyncio.to_thread(embedded.start, own_cluster.parent)
+    postmaster = psutil.Process(int((own_cluster / "postmaster.pid").read_text().split()[0]))
+    connection, witness = await asyncpg.connect(server.url), await asyncpg.connect(server.url)
+    await witness.execute("CREATE TABLE witness (number int)")
+    writer = next(each for each in postmaster.children() if "walwriter" in each.cmdline()[0])
+    writer.suspend()
+    await connection.execute("BEGIN; CREATE UNLOGGED TABLE unfinished (number int)")
+    await witness.execute("INSERT INTO witness VALUES (1)")
+    await connection.execute("ROLLBACK")
+    _kill(postmaster.pid)
+    connection.terminate()
+    witness.terminate()
+    await asyncio.to_thread(server.stop)
+    again = await asyncio.to_thread(embedded.start, own_cluster.parent)
+    try:
+        reader = await asyncpg.connect(again.url)
+        assert await reader.fetchval("SELECT number FROM witness") == 1
+        await reader.close()
+    finally:
+        await asyncio.to_thread(again.stop)
+
+
 @pytest.fixture(scope="module")
 def own_cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cluster that is whole, without a server."""
