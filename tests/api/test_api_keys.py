@@ -255,6 +255,15 @@ async def test_keys_belong_to_their_caller_and_end_after_a_day(api: Api) -> None
     assert later.json()["id"] not in {first.json()["id"], colleague.json()["id"]}
 
 
+async def test_a_key_is_good_for_one_path(api: Api) -> None:
+    headers = {"Idempotency-Key": "for either"}
+    body = {"dataset": "people", "columns": ["name"]}
+    reports = [(await api.post("/v1/reports", json={"name": name, **body})).json()["id"] for name in ("one", "other")]
+    runs = [await api.post(f"/v1/reports/{report}/runs", headers=headers) for report in reports]
+    assert [run.status_code for run in runs] == [202, 202]
+    assert [run.json()["report_id"] for run in runs] == reports
+
+
 async def test_a_replay_asks_who_calls(api: Api) -> None:
     headers = {"Idempotency-Key": "guarded"}
     await api.post(KEYS, json={"name": "guarded", "role": "viewer"}, headers=headers)

@@ -83,3 +83,14 @@ async def test_a_month_leaves_whole_and_the_next_ones_are_there(api: Api) -> Non
     assert await drop_months(database, now() - timedelta(days=400)) == []
     ahead = now() + timedelta(days=60)
     assert await database.pool.fetchval("SELECT to_regclass($1) IS NOT NULL", f"audit_events_{ahead:%Y_%m}")
+
+
+async def test_a_month_is_dropped_once_it_has_ended_and_not_before(api: Api) -> None:
+    database = api.runtime.database
+    await database.pool.execute(
+        "SELECT seatwise_audit_partitions($1, $2)", datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 3, 1, tzinfo=UTC)
+    )
+    march = datetime(2020, 3, 1, tzinfo=UTC)
+    assert await drop_months(database, march - timedelta(seconds=1)) == ["audit_events_2020_01"]
+    assert await drop_months(database, march) == ["audit_events_2020_02"]
+    assert await drop_months(database, march + timedelta(days=31)) == ["audit_events_2020_03"]

@@ -11,6 +11,7 @@ import pytest
 
 from app.access import tokens
 from app.access.tokens import Tokens
+from app.api.oauth import FAILURES, Failures
 from app.core.clock import now
 from app.main import create_app
 from tests.api.problems import assert_problem
@@ -46,6 +47,15 @@ async def test_a_token_acts_as_its_key(api: Api, where: str) -> None:
     assert (await bearer.get("/v1/connectors")).status_code == 200
     assert_problem(await bearer.get("/v1/api-keys"), 403)
     await api.delete(f"/v1/api-keys/{key['id']}")
+    assert_problem(await bearer.get("/v1/connectors"), 401)
+
+
+async def test_a_token_ends_with_its_key(api: Api) -> None:
+    key = await a_key(api)
+    minted = await api.anonymous().post("/oauth/token", data=GRANT, headers=basic(key["id"], key["key"]))
+    bearer = api.with_key(minted.json()["access_token"])
+    assert (await bearer.get("/v1/connectors")).status_code == 200
+    await api.runtime.database.pool.execute("UPDATE api_keys SET expires_at = now() WHERE id = $1", key["id"])
     assert_problem(await bearer.get("/v1/connectors"), 401)
 
 
@@ -114,3 +124,13 @@ async def test_after_twenty_failures_a_client_waits_while_its_key_works(api: Api
     assert (await api.with_key(key["key"]).get("/v1/connectors")).status_code == 200
     other = await a_key(api)
     assert (await nobody.post("/oauth/token", data=GRANT, headers=basic(other["id"], other["key"]))).status_code == 200
+
+
+def test_of_endlessly_many_clients_the_oldest_is_forgotten() -> None:
+    failures = Failures()
+    for _ in range(FAILURES):
+        failures.note("the first")
+    assert failures.wait_s("the first") > 0
+    for number in range(10_000):
+        failures.note(f"client {number}")
+    assert failures.wait_s("the first") == 0

@@ -16,11 +16,12 @@ import httpx
 import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
-from app.access.oidc import FETCHES, Fetches, Issuer, role_in
+from app.access.oidc import FETCHES, FRESH_S, Fetches, Issuer, role_in
 from app.core.ids import new_id
 from app.core.settings import Settings
 from app.main import create_app
@@ -31,40 +32,51 @@ from tests.conftest import Api
 AUDIENCE = "seatwise"
 
 
+def new_key(kid: str) -> ECKey:
+    return ECKey.generate_key("P-256", {"kid": kid})
+
+
 @dataclass
 class Provider:
-    """An identity provider: its keys can be changed, its answers broken off, its calls counted."""
+    """An identity provider: its keys can be changed, its answers broken off, its calls counted.
+
+    named   the issuer that its discovery document names; None for itself.
+    """
 
     url: str = ""
+    named: str | None = None
     keys: list[RSAKey | ECKey] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     down: bool = False
 
     def rotate(self, kid: str) -> None:
-        self.keys = [RSAKey.generate_key(2048, {"kid": kid})]
+        self.keys = [new_key(kid)]
 
     def answer(self, path: str) -> tuple[int, dict[str, Any]]:
         if self.down:
             return 503, {}
         if path == "/.well-known/openid-configuration":
-            return 200, {"issuer": self.url, "jwks_uri": f"{self.url}/keys"}
+            return 200, {"issuer": self.named or self.url, "jwks_uri": f"{self.url}/keys"}
         listed: list[Any] = [key.as_dict(private=False) for key in self.keys]
         return 200, {"keys": [*listed, {"kty": "oct", "kid": "odd", "k": "AAAA"}, {"kty": "RSA"}, "odd"]}
 
-    def token(self, key: RSAKey | ECKey | None = None, alg: str = "RS256", **claims: Any) -> str:
+    def token(self, key: RSAKey | ECKey | None = None, **claims: Any) -> str:
         key = key or self.keys[0]
+        alg = "ES256" if isinstance(key, ECKey) else "RS256"
         now = int(time.time())
         standard = {"iss": self.url, "aud": AUDIENCE, "sub": "u-1", "iat": now, "exp": now + 300, "name": "Ada"}
         sent = {name: value for name, value in (standard | claims).items() if value is not None}
-        return jwt.encode({"alg": alg, "kid": key.kid}, sent, key, algorithms=[alg])
+        header = {"alg": alg, "kid": key.kid} if key.kid else {"alg": alg}
+        return jwt.encode(header, sent, key, algorithms=[alg])
 
 
 def signed_by_hand(key: RSAKey | ECKey, header: dict[str, Any], claims: dict[str, Any]) -> str:
     """A token with any head, also one that no library would write."""
     parts = [urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (header, claims)]
     private = serialization.load_pem_private_key(key.as_pem(private=True), None)
-    assert isinstance(private, rsa.RSAPrivateKey)
-    signature = private.sign(b".".join(parts), padding.PKCS1v15(), hashes.SHA256())
+    assert isinstance(private, ec.EllipticCurvePrivateKey)
+    numbers = decode_dss_signature(private.sign(b".".join(parts), ec.ECDSA(hashes.SHA256())))
+    signature = b"".join(number.to_bytes(32) for number in numbers)
     return b".".join([*parts, urlsafe_b64encode(signature).rstrip(b"=")]).decode()
 
 
@@ -169,7 +181,7 @@ async def test_what_the_head_of_a_token_says(
         "exp": int(time.time()) + 300,
         "seatwise_role": "viewer",
     }
-    signed = signed_by_hand(provider.keys[0], {"alg": "RS256", "kid": provider.keys[0].kid, **header}, claims)
+    signed = signed_by_hand(provider.keys[0], {"alg": "ES256", "kid": provider.keys[0].kid, **header}, claims)
     assert (await front.with_key(signed).get("/v1/connectors")).status_code == status
 
 
@@ -190,6 +202,27 @@ async def test_a_token_that_is_not_valid_here_is_refused(
     assert_problem(await front.with_key(provider.token(seatwise_role="admin", **claims)).get("/v1/connectors"), 401)
 
 
+@pytest.mark.parametrize(
+    ("claim", "from_now_s", "status"), [("exp", -30, 200), ("exp", -120, 401), ("nbf", 30, 200), ("nbf", 120, 401)]
+)
+async def test_clocks_may_differ_by_a_minute_and_no_more(
+    front: Api, provider: Provider, claim: str, from_now_s: int, status: int
+) -> None:
+    token = provider.token(seatwise_role="viewer", **{claim: int(time.time()) + from_now_s})
+    assert (await front.with_key(token).get("/v1/connectors")).status_code == status
+
+
+async def test_an_issuer_may_sign_with_rsa(front: Api, provider: Provider) -> None:
+    provider.keys = [RSAKey.generate_key(2048, {"kid": "r1"})]
+    assert (await front.with_key(provider.token(seatwise_role="viewer")).get("/v1/connectors")).status_code == 200
+
+
+async def test_a_key_for_encryption_is_none_for_signatures(front: Api, provider: Provider) -> None:
+    """Of an issuer that names its keys by no id, the only one that signs is meant."""
+    provider.keys = [ECKey.generate_key("P-256"), ECKey.generate_key("P-256", {"use": "enc"})]
+    assert (await front.with_key(provider.token(seatwise_role="viewer")).get("/v1/connectors")).status_code == 200
+
+
 async def test_of_several_audiences_one_is_enough(front: Api, provider: Provider) -> None:
     token = provider.token(seatwise_role="viewer", aud=["portal", AUDIENCE])
     assert (await front.with_key(token).get("/v1/connectors")).status_code == 200
@@ -203,7 +236,7 @@ async def test_a_token_without_a_known_role_may_not_come_in(front: Api, provider
 
 async def test_nobody_signs_for_the_issuer(front: Api, provider: Provider) -> None:
     claims = provider.token(seatwise_role="admin").split(".")[1]
-    by_stranger = provider.token(RSAKey.generate_key(2048, {"kid": "k1"}), seatwise_role="admin")
+    by_stranger = provider.token(new_key("k1"), seatwise_role="admin")
     unsigned = _encoded(b'{"alg":"none","kid":"k1"}') + f".{claims}."
     shared = _encoded(b'{"alg":"HS256","kid":"k1"}') + f".{claims}"
     by_public_key = hmac.digest(provider.keys[0].as_pem(private=False), shared.encode(), "sha256")
@@ -223,21 +256,32 @@ async def test_a_new_key_of_the_issuer_is_taken_up_at_once(front: Api, provider:
     assert_problem(await front.with_key(old).get("/v1/connectors"), 401)
 
 
+async def test_a_key_that_the_issuer_has_withdrawn_is_believed_for_ten_minutes_at_most(
+    front: Api, provider: Provider
+) -> None:
+    old = front.with_key(provider.token(seatwise_role="viewer"))
+    assert (await old.get("/v1/connectors")).status_code == 200
+    provider.rotate("k2")
+    issuer: Issuer = front.app.state.authentication.issuer
+    issuer.clock = lambda: time.monotonic() + FRESH_S + 1
+    assert_problem(await old.get("/v1/connectors"), 401)
+
+
+async def test_keys_that_another_issuer_publishes_are_not_taken(front: Api, provider: Provider) -> None:
+    provider.named = "https://login.example.com"
+    assert_problem(await front.with_key(provider.token(seatwise_role="admin")).get("/v1/connectors"), 503)
+    assert provider.calls == ["/.well-known/openid-configuration"]
+
+
 async def test_a_burst_of_unknown_keys_asks_the_issuer_few_times(front: Api, provider: Provider) -> None:
     known = provider.token(seatwise_role="viewer")
     assert (await front.with_key(known).get("/v1/connectors")).status_code == 200
-    tokens = [provider.token(RSAKey.generate_key(2048, {"kid": "x0"}), seatwise_role="viewer")]
-    tokens += [tokens[0].replace(tokens[0].split(".")[0], _header(f"x{n}")) for n in range(1, 40)]
+    tokens = [provider.token(new_key(f"x{n}"), seatwise_role="viewer") for n in range(40)]
     provider.calls.clear()
     answers = await asyncio.gather(*(front.with_key(token).get("/v1/connectors") for token in tokens))
     assert {answer.status_code for answer in answers} == {401}
     assert provider.calls.count("/keys") <= FETCHES
     assert (await front.with_key(known).get("/v1/connectors")).status_code == 200
-
-
-def _header(kid: str) -> str:
-    header = {"alg": "RS256", "kid": kid, "typ": "JWT"}
-    return jwt.encode(header, {}, RSAKey.generate_key(2048, {"kid": kid}), algorithms=["RS256"]).split(".")[0]
 
 
 async def test_while_the_issuer_is_down_known_keys_serve_and_unknown_ones_wait(front: Api, provider: Provider) -> None:

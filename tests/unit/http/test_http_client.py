@@ -4,13 +4,15 @@ import asyncio
 import gzip
 import ssl
 import time
+import tracemalloc
 import zlib
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
 from app.core.errors import VendorUnavailable
-from app.http.bodies import AnswerCutOff, AnswerTooLarge
+from app.http.bodies import AnswerCutOff, AnswerTooLarge, read_body
 from app.http.client import _system_tls, build_client
 from tests.unit.http.http_servers import LOOPBACK, Server, certificate, ok, says, serving
 
@@ -57,6 +59,21 @@ async def test_a_small_body_that_unpacks_into_too_much_is_refused() -> None:
     async with serving(says(ok(bomb, "Content-Encoding: gzip"))) as server:
         with pytest.raises(AnswerTooLarge):
             await fetched(server, max_bytes=1000)
+
+
+async def test_what_a_small_body_unpacks_into_is_never_held() -> None:
+    bomb = gzip.compress(b"0" * 32_000_000)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield bomb
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(AnswerTooLarge):
+            await read_body(chunks(), ["gzip"], max_bytes=1000)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 async def test_a_body_without_end_is_refused_at_the_cap() -> None:

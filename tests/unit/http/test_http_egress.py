@@ -105,6 +105,20 @@ async def test_localhost_means_the_allowed_loopback_address_and_asks_no_resolver
             await client.get("http://localhost:9/")
 
 
+async def test_localhost_leads_to_no_loopback_address_that_is_not_allowed() -> None:
+    async with serving(says(ok(b"{}"))) as server:
+        with pytest.raises(httpcore.ConnectError):
+            await GuardedBackend([ip_network("::1/128")], plain=True).connect_tcp("localhost", server.port, 1)
+
+
+@pytest.mark.parametrize("host", ["\uff4cocalhost", "127.0.0.\uff11", "\uff11\uff12\uff17.1"])
+async def test_wide_letters_and_digits_are_read_as_what_they_mean(host: str) -> None:
+    asked, resolve = resolving(["8.8.8.8"])
+    with pytest.raises(OutboundRefused, match="SEATWISE_OUTBOUND_ALLOW"):
+        await GuardedBackend([], plain=False, resolve=resolve).connect_tcp(host, 443, 1)
+    assert asked == []
+
+
 async def test_a_name_without_an_address_is_a_connection_error() -> None:
     async def unknown(host: str, port: int) -> Sequence[str]:
         raise OSError("no such name")

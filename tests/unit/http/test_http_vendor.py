@@ -254,6 +254,28 @@ async def test_no_secret_and_no_query_stand_in_an_error() -> None:
     assert len(detail) < 400
 
 
+@pytest.mark.parametrize("code", ["the-static-token", "E6:static-tok"])
+async def test_a_secret_is_no_code_of_a_vendor(code: str) -> None:
+    failed = await Desk(Vendor(error(403, code))).fails(InsufficientPermissions)
+    assert failed.vendor_code is None
+    assert "static" not in failed.detail
+
+
+async def test_a_piece_of_a_secret_does_not_stand_in_an_error() -> None:
+    failed = await Desk(Vendor(error(403, "E6", "You sent e-static-t and more."))).fails(InsufficientPermissions)
+    assert "static" not in failed.detail
+    assert failed.detail.endswith("You sent *** and more.")
+
+
+async def test_the_token_in_use_does_not_stand_in_an_error() -> None:
+    token = httpx.Response(200, json={"access_token": "mellow-orange-kettle", "expires_in": 3600})
+    vendor = Vendor(error(403, "E6", "mellow-orange-kettle may not do this."), tokens=[token])
+    failed = await Desk(vendor, OAUTH).fails(InsufficientPermissions)
+    assert vendor.sent_tokens == ["Bearer mellow-orange-kettle"]
+    assert "kettle" not in failed.detail
+    assert failed.detail.endswith("*** may not do this.")
+
+
 @pytest.mark.parametrize("pattern", ["a=", "?", "=~", "eyJ", "1a-", "<a>;"])
 def test_no_words_of_a_vendor_keep_us_busy(pattern: str) -> None:
     began = time.process_time()
