@@ -12,10 +12,11 @@ from app.core.database import Connection
 
 # What people add to a label to tell one tenant of an application from another.
 _ADDED = re.compile(
-    r"\(.*?\)|\[.*?\]|\b(prod|production|live|staging|stage|sandbox|dev|development|test|uat|sso|saml|oidc|swa)\b"
+    r"\([^()]*\)|\[[^\[\]]*\]|\b(prod|production|live|staging|stage|sandbox|dev|development|test|uat|sso|saml|oidc|swa)\b"
 )
 _NO_NAME = re.compile(r"[\W_]+")
-_DOMAIN = re.compile(r"(?:[a-z0-9-]+\.)+[a-z]{2,}")
+# Begun nowhere but at the first label, so that a long text without an end of one is not read anew from each letter.
+_DOMAIN = re.compile(r"(?<![a-z0-9-])(?<![a-z0-9-]\.)(?:[a-z0-9-]+\.)+[a-z]{2,}")
 
 _APPLICATIONS = """
     SELECT p.id, p.name, p.catalog_id, CASE WHEN p.kind = 'integrated' THEN i.connector END AS key,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import Any
 from uuid import UUID
 
@@ -30,6 +31,8 @@ def find(**told: Any) -> object:
         ({"names": ["Salesforce (EU) - Production"]}, "salesforce"),
         ({"names": ["Miro SSO"]}, "miro"),
         ({"names": ["acme.slack.com"]}, "slack"),
+        ({"names": ["Chat (..acme.eu.slack.com, 1.2)"]}, "slack"),
+        ({"names": ["Slack (EU) [old]"]}, "slack"),
         ({"names": ["Tickets"], "domains": ["acme.zendesk.com"]}, "zendesk"),
         ({"names": ["Ours"], "domains": ["zendesk.com.example"]}, None),
         ({"names": ["Boxes"]}, None),
@@ -46,3 +49,10 @@ def test_two_entries_that_claim_the_same_are_not_guessed_between() -> None:
     twin = {**ROWS[0], "id": UUID(int=10_000), "key": "twin", "definitions": [], "domains": []}
     catalogue = Catalogue.of([*ROWS, twin])
     assert catalogue.find(key=None, definitions=(), names=[str(twin["name"])], domains=()) is None
+
+
+@pytest.mark.parametrize("begun", ["(", "[", "a", "1-", "(a[", "()", "a.1"])
+def test_no_label_keeps_us_busy(begun: str) -> None:
+    began = time.process_time()
+    find(names=[begun * 60_000])
+    assert time.process_time() - began < 1
