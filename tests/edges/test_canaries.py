@@ -246,13 +246,15 @@ async def world(database_url: str, folder: Path) -> AsyncIterator[World]:
     (folder / "secrets" / "canary").write_text(canaries.new("secret in a file"))
     ring = (canaries.know("encryption key", generate_key()), canaries.know("encryption key", generate_key()))
     password, admin = canaries.new("database password"), canaries.new("admin key", plain=True, prefix="sw_")
-    await as_owner(database_url, f"CREATE ROLE canary LOGIN SUPERUSER PASSWORD '{password}'")
+    # Roles belong to the whole server, which another run may use as well.
+    role = f"canary_{uuid4().hex}"
+    await as_owner(database_url, f"CREATE ROLE {role} LOGIN SUPERUSER PASSWORD '{password}'")
     try:
         async with listening(echo) as port, listening(mails) as mail_port, Loopback(collector) as traces:
             echo.url = f"http://127.0.0.1:{port}"
             mail_login = quote(canaries.new("mail password"), safe="")
             settings = environment(
-                with_login(database_url, "canary", password),
+                with_login(database_url, role, password),
                 folder,
                 ring[0],
                 SEATWISE_ADMIN_KEY=admin,
@@ -271,7 +273,7 @@ async def world(database_url: str, folder: Path) -> AsyncIterator[World]:
             )
             yield World(canaries, echo, mails, collector, folder, settings, key, ring)
     finally:
-        await as_owner(database_url, "REASSIGN OWNED BY canary TO CURRENT_USER", "DROP ROLE canary")
+        await as_owner(database_url, f"REASSIGN OWNED BY {role} TO CURRENT_USER", f"DROP ROLE {role}")
 
 
 def tracing_to(url: str, canaries: Canaries) -> dict[str, str]:
