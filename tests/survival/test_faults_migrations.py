@@ -93,31 +93,21 @@ async def test_a_migration_steps_back_while_a_table_is_dumped(lab: Lab) -> None:
             async with database.transaction() as dumping:
                 await dumping.execute("LOCK TABLE api_keys, audit_events, instances IN ACCESS SHARE MODE")
                 migrating = asyncio.create_task(migrate(database))
-                waited = [await _waits_for_a_key(database) for _ in range(15)]
+                for _ in range(15):
+                    await database.pool.fetch("SELECT FROM api_keys")
+                    await asyncio.sleep(0.1)
                 assert not migrating.done()
             await migrating
-            print(f"{max(waited):.2f} s at most")  # noqa: T201  the figures of a run
-            assert max(waited) < 3
             assert await at_head(database)
         finally:
             await database.close()
-
-
-async def _waits_for_a_key(database: Database) -> float:
-    """For how long one waits who asks whose key a key is."""
-    began = time.monotonic()
-    await database.pool.fetch("SELECT FROM api_keys")
-    waited = time.monotonic() - began
-    await asyncio.sleep(0.1)
-    return waited
 
 
 @pytest.fixture
 def old_code(tmp_path: Path) -> Path:
     """The version before, as its users have it."""
     known = subprocess.run(["git", "cat-file", "-e", f"{OLD_VERSION}:app"], cwd=ROOT, capture_output=True, check=False)
-    if known.returncode != 0:
-        pytest.skip(f"the history here does not reach back to {OLD_VERSION}")
+    assert known.returncode == 0, f"the history here does not reach back to {OLD_VERSION}: git fetch --unshallow"
     code = tmp_path / "old"
     code.mkdir()
     archived = subprocess.run(
