@@ -92,6 +92,8 @@ async def test_roles(api: Api, role: str, monkeypatch: pytest.MonkeyPatch) -> No
         ({"extra": 1}, "#/extra", "no such member"),
         ({"storage": "local", "secrets": {"client_id": {"env": "ID"}, "client_secret": {"env": "SEATWISE_ADMIN_KEY"}}},
          "#/secrets/client_secret", "SEATWISE_"),
+        ({"storage": "local", "secrets": {"client_id": {"env": "seatwise_admin_key"}, "client_secret": {"env": "P"}}},
+         "#/secrets/client_id", "SEATWISE_"),
         ({"storage": "local", "secrets": {"client_id": {"env": "PING_ID"}, "client_secret": {"file": "/etc/passwd"}}},
          "#/secrets/client_secret", "under"),
         ({"storage": "local"}, "#/secrets/client_id", "env"),

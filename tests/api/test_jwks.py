@@ -7,7 +7,11 @@ from joserfc import jws
 from joserfc.errors import BadSignatureError
 from joserfc.jwk import ECKey, KeySet
 
+from app.access.links import RunLinks
+from app.access.tokens import Tokens
 from app.certifications.evidence import renew_key
+from app.core.clock import now
+from app.core.ids import new_id
 from tests.conftest import Api
 
 PATH = "/.well-known/jwks.json"
@@ -48,6 +52,20 @@ async def test_a_document_of_another_key_is_found_out(api: Api) -> None:
     keys = KeySet.import_key_set({"keys": (await api.get(PATH)).json()["keys"][:1]})
     with pytest.raises(BadSignatureError):
         jws.deserialize_compact(forged, keys, algorithms=["ES256"])
+
+
+async def test_no_key_signs_for_two_purposes(api: Api) -> None:
+    database, vault = api.runtime.database, api.runtime.vault
+    await sign(api)
+    await Tokens(database, vault).mint(new_id())
+    await RunLinks(database, vault).url("http://seatwise.test", new_id(), "csv", now())
+    rows = await database.pool.fetch("SELECT purpose, version, sealed FROM signing_keys WHERE purpose <> 'proof'")
+    opened = {
+        vault.open(row["sealed"], context=f"signing_keys/{row['purpose']}/{row['version']}"): row["purpose"]
+        for row in rows
+    }
+    assert len(opened) == len(rows)
+    assert set(opened.values()) == {"evidence", "access_token", "link"}
 
 
 async def test_the_key_is_sealed_in_the_database(api: Api) -> None:

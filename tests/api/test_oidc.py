@@ -208,7 +208,8 @@ async def test_a_token_that_is_not_valid_here_is_refused(
 async def test_clocks_may_differ_by_a_minute_and_no_more(
     front: Api, provider: Provider, claim: str, from_now_s: int, status: int
 ) -> None:
-    token = provider.token(seatwise_role="viewer", **{claim: int(time.time()) + from_now_s})
+    claims: dict[str, Any] = {claim: int(time.time()) + from_now_s}
+    token = provider.token(seatwise_role="viewer", **claims)
     assert (await front.with_key(token).get("/v1/connectors")).status_code == status
 
 
