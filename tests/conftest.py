@@ -154,13 +154,21 @@ class Api:
         return await self.request("DELETE", path, **kwargs)
 
 
+@pytest.fixture(scope="session")
+def described() -> dict[str, Any]:
+    """The API's description once a module has asked for it: it takes a second to make, and is the same for all."""
+    return {}
+
+
 @pytest_asyncio.fixture(scope="module")
-async def api(runtime: Runtime) -> AsyncIterator[Api]:
+async def api(runtime: Runtime, described: dict[str, Any]) -> AsyncIterator[Api]:
     """The application on the module's database, called with an admin's key."""
     app = create_app(runtime)
+    app.openapi_schema = described or None
     async with runtime.database.session() as session:
         made = create_key(session, name="an admin", role="admin", email="admin@example.com")
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://seatwise.test") as client:
         yield Api(client, app, runtime, made.secret)
     await app.state.turns.close()
+    described.update(app.openapi_schema or {})

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from secrets import token_bytes
+
 import pytest
 from joserfc import jws
 from joserfc.errors import BadSignatureError
 from joserfc.jwk import ECKey, KeySet
 
 from app.access.links import RunLinks
+from app.access.signing_keys import SigningKeys
 from app.access.tokens import Tokens
 from app.certifications.evidence import renew_key
 from app.core.clock import now
@@ -52,6 +56,13 @@ async def test_a_document_of_another_key_is_found_out(api: Api) -> None:
     keys = KeySet.import_key_set({"keys": (await api.get(PATH)).json()["keys"][:1]})
     with pytest.raises(BadSignatureError):
         jws.deserialize_compact(forged, keys, algorithms=["ES256"])
+
+
+async def test_processes_that_need_a_key_at_once_have_the_same(api: Api) -> None:
+    database, vault = api.runtime.database, api.runtime.vault
+    first = [SigningKeys(database, vault, "of a test", lambda: token_bytes(32)) for _ in range(4)]
+    assert len({*await asyncio.gather(*(keys.newest() for keys in first))}) == 1
+    await database.pool.execute("DELETE FROM signing_keys WHERE purpose = 'of a test'")
 
 
 async def test_no_key_signs_for_two_purposes(api: Api) -> None:

@@ -94,3 +94,14 @@ async def test_notifications_erasures_and_months_of_the_audit_go(runtime: Runtim
     assert await left(runtime, "notification_emails", told, "notification_id") == told[4:]
     assert await left(runtime, "erasures", people, "person_id") == people[1:]
     assert await pool.fetchval(months) == before - 1
+
+
+async def test_kept_answers_go_after_a_day(runtime: Runtime) -> None:
+    await runtime.database.pool.executemany(
+        "INSERT INTO idempotency_records (caller, path, key, body_hash, status, sealed_answer, created_at)"
+        " VALUES ('c', '/', $1, '', 200, '', now() - make_interval(hours => $2))",
+        [("old", 25), ("young", 23)],
+    )
+    await due.tidy(runtime)
+    kept = await runtime.database.pool.fetch("SELECT key FROM idempotency_records WHERE caller = 'c'")
+    assert [row["key"] for row in kept] == ["young"]

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 
 import pytest
 from pydantic import SecretStr
 
 from app import cli
+from app.access.keys import ensure_first_key
+from app.core.database import Database
 from app.core.errors import Unavailable
 from app.core.settings import Settings
 from app.opening import WrongKeysError, opened
+
+
+async def test_processes_that_start_together_make_one_first_key(database: Database, settings: Settings) -> None:
+    keyless = settings.model_copy(update={"admin_key": None})
+    shown = await asyncio.gather(*(ensure_first_key(database, keyless) for _ in range(4)))
+    assert len([key for key in shown if key is not None]) == 1
+    assert await database.pool.fetchval("SELECT count(*) FROM api_keys") == 1
 
 
 @pytest.mark.parametrize("keys", [None, "", "hunter2", "AAAA,hunter2"])

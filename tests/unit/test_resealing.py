@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import httpx
+import pytest
 import pytest_asyncio
 
+from app.access import resealing
 from app.access.keys import create_key
 from app.access.resealing import SEALED, reseal_all
 from app.access.tokens import Tokens
@@ -54,6 +56,22 @@ async def sealed_with(database: Database) -> set[str]:
         rows = await database.pool.fetch(f"SELECT {column.column} AS sealed FROM {column.table}")
         found |= {row["sealed"].split(".")[1] for row in rows}
     return found
+
+
+async def test_what_is_saved_meanwhile_is_not_overwritten(old: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    database, new = old.database, Vault.from_keys(f"{NEW},{OLD}")
+    async with database.session() as session:
+        key = create_key(session, name="k", role="admin").secret
+    made = (await call(old, key, "meanwhile")).json()["id"]
+    saved, write = new.seal(b"saved meanwhile", context=f"credentials/{made}"), resealing._write
+
+    async def write_late(*given: Any) -> None:
+        await database.pool.execute("UPDATE credentials SET sealed = $1", saved)
+        await write(*given)
+
+    monkeypatch.setattr(resealing, "_write", write_late)
+    await reseal_all(database, new)
+    assert await database.pool.fetchval("SELECT sealed FROM credentials WHERE id = $1", made) == saved
 
 
 async def test_after_a_rotation_the_old_key_can_go(old: Runtime) -> None:
