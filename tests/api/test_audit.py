@@ -10,6 +10,7 @@ import asyncpg
 import httpx
 import pytest
 
+from app.access.audit import masked
 from app.access.audit_store import drop_months, make_months
 from app.api import audit as route
 from app.core.clock import now
@@ -32,6 +33,14 @@ async def test_what_was_noted_stays_as_it_is(api: Api, statement: str) -> None:
     await make_credential(api)
     with pytest.raises(asyncpg.RestrictViolationError):
         await api.runtime.database.pool.execute(statement)
+
+
+def test_secrets_are_masked_however_deep_and_their_names_kept() -> None:
+    told = {"auth": {"type": "bearer", "client_secret": "x"}, "secrets": {"id": "y"}, "steps": [{"password": "z"}]}
+    assert masked(told) == {
+        "auth": {"type": "bearer", "client_secret": "***"}, "secrets": {"id": "***"}, "steps": [{"password": "***"}],
+    }  # fmt: skip
+    assert masked({"secrets_set": ["api_token"], "token": None}) == {"secrets_set": ["api_token"], "token": None}
 
 
 async def test_secrets_are_masked_and_a_creation_has_nothing_before(api: Api) -> None:

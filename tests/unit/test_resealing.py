@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from app.access import resealing
 from app.access.keys import create_key
-from app.access.resealing import SEALED, reseal_all
+from app.access.resealing import SEALED, SealedColumn, reseal_all
 from app.access.tokens import Tokens
 from app.core.clock import now
 from app.core.database import Database
@@ -65,9 +65,10 @@ async def test_what_is_saved_meanwhile_is_not_overwritten(old: Runtime, monkeypa
     made = (await call(old, key, "meanwhile")).json()["id"]
     saved, write = new.seal(b"saved meanwhile", context=f"credentials/{made}"), resealing._write
 
-    async def write_late(*given: Any) -> None:
-        await database.pool.execute("UPDATE credentials SET sealed = $1", saved)
-        await write(*given)
+    async def write_late(database: Database, column: SealedColumn, *more: Any) -> None:
+        if column.table == "credentials":
+            await database.pool.execute("UPDATE credentials SET sealed = $1", saved)
+        await write(database, column, *more)
 
     monkeypatch.setattr(resealing, "_write", write_late)
     await reseal_all(database, new)
