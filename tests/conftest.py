@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
+import structlog
 from fastapi import FastAPI
 from pydantic import SecretStr
 from pytest_socket import socket_allow_hosts
@@ -36,6 +38,17 @@ LOOPBACK = ("127.0.0.0/8", "::1/128")
 def pytest_runtest_setup() -> None:
     """A test reaches this machine and nothing else."""
     socket_allow_hosts(list(LOOPBACK), allow_unix_socket=True)
+
+
+@pytest.fixture
+def logging_restored() -> Iterator[None]:
+    """For a test that sets up the log: its handler writes to what pytest captures, and is closed with it."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers, root.level = handlers, level
+    structlog.reset_defaults()
+    logging.getLogger("uvicorn.access").disabled = False
 
 
 @pytest.fixture(scope="session")

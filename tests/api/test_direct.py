@@ -123,13 +123,13 @@ async def test_what_does_not_fit_is_refused_alike(viewer: Api, path: str, query:
 
 
 @pytest.mark.parametrize(
-    ("path", "described"), [("/v1/accounts", AccountAnswer), ("/v1/people", PersonAnswer), ("/v1/syncs", SyncAnswer)]
+    ("path", "model"), [("/v1/accounts", AccountAnswer), ("/v1/people", PersonAnswer), ("/v1/syncs", SyncAnswer)]
 )
-async def test_lists_are_what_their_description_says(viewer: Api, path: str, described: type[BaseModel]) -> None:
+async def test_lists_are_what_their_description_says(viewer: Api, path: str, model: type[BaseModel]) -> None:
     items: list[dict[str, Any]] = (await viewer.get(f"{path}?limit=200")).json()["items"]
     assert items
     for item in items:
-        shown = described.model_validate(item).model_dump(mode="json", by_alias=True)
+        shown = model.model_validate(item).model_dump(mode="json", by_alias=True)
         assert shown.keys() == item.keys()
         times = {name for name in item if name.endswith("_at") or name in ("covered_until", "scheduled_for")}
         assert {name: shown[name] for name in shown if name not in times} == {

@@ -253,12 +253,10 @@ async def test_a_fault_of_ours_tells_nothing_but_the_id(faults: Api) -> None:
     assert [line["log_level"] for line in logs if line["event"] == "request_failed"] == ["error"]
 
 
+@pytest.mark.usefixtures("logging_restored")
 async def test_a_fault_of_the_database_logs_no_values(faults: Api, capsys: pytest.CaptureFixture[str]) -> None:
     configure(faults.runtime.settings.model_copy(update={"log_format": "json"}))
-    try:
-        assert_problem(await faults.get("/v1/faulty/nowhere"), 500)
-    finally:
-        structlog.reset_defaults()
+    assert_problem(await faults.get("/v1/faulty/nowhere"), 500)
     shown = capsys.readouterr().err
     assert "INSERT INTO nowhere" in shown
     assert "secret-of-ours" not in shown
