@@ -22,6 +22,7 @@ Fetch = Callable[..., Awaitable[Sequence[Any]]]
 
 Scalar = str | int | float | bool | None
 _PLACE = ("sort_key", "sort_id")
+_DAMAGED = "This cursor is damaged. Begin again without a cursor."
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +143,11 @@ def _stretches(selection: Selection, wanted: Slice) -> list[tuple[str, str, Valu
 
 
 def _read_key(key: Key | None, value: Scalar) -> str | datetime | None:
-    """What a cursor says of the sort key. Raises ValueError for what no row has there."""
+    """What a cursor says of the sort key. Raises BadCursor, or ValueError for a time that is none."""
     if key is None or (key.nullable and value is None):
         return None
     if not isinstance(value, str):
-        raise ValueError("a key of another kind")  # noqa: TRY004  one error for all damage
+        raise BadCursor(_DAMAGED)
     return datetime.fromisoformat(value) if key.kind == "time" else value
 
 
@@ -171,7 +172,7 @@ def _place(selection: Selection, wanted: Slice) -> tuple[Any, Any]:
         value, last_id = wanted.after
         return _read_key(wanted.key, value), selection.read_id(str(last_id))
     except ValueError:
-        raise BadCursor("This cursor is damaged. Begin again without a cursor.") from None
+        raise BadCursor(_DAMAGED) from None
 
 
 def _cursor(row: Row) -> list[Scalar]:
